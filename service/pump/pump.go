@@ -4,8 +4,8 @@
 // A hundred streams write a thousand small pieces a second. A goroutine for
 // each pipe would be woken for each of them; the pump is woken for the first,
 // reads everything that is ready, and then lets more gather for an interval
-// of about 20 ms before it looks again. Its own epoll instance is nested in
-// that of the Go runtime, so that waiting holds no OS thread.
+// of about 20 ms before it looks again. It waits through the Go runtime's
+// poller, so that waiting holds no OS thread.
 //
 // Place in the flow: the shim hands over the read end of a pipe, Add takes it
 // over, the pump calls wake when there is something, and the goroutine that
@@ -28,7 +28,6 @@ import (
 	"fmt"
 	"os"
 	"sync"
-	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -51,9 +50,8 @@ func WithInterval(d time.Duration) Option { return func(p *Pump) { p.interval = 
 // any goroutine.
 type Pump struct {
 	interval time.Duration
-	epoll    *os.File        // in the runtime's poller
-	conn     syscall.RawConn // of epoll
-	epfd     int             // the same, for epoll_ctl; valid while a source lives
+	epfd     int // the epoll instance with the sources
+	bell     *bell
 	closing  chan struct{}
 	done     chan struct{} // the goroutine has ended
 
@@ -66,19 +64,13 @@ type Pump struct {
 
 // New starts a pump.
 func New(options ...Option) (*Pump, error) {
-	fd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	epfd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
 	if err != nil {
 		return nil, fmt.Errorf("cannot start the pump: epoll_create: %w", err)
 	}
-	// Only a non-blocking descriptor is given to the runtime's poller.
-	if err := unix.SetNonblock(fd, true); err != nil {
-		unix.Close(fd)
-		return nil, fmt.Errorf("cannot start the pump: %w", err)
-	}
 	p := &Pump{
 		interval: DefaultInterval,
-		epoll:    os.NewFile(uintptr(fd), "epoll"),
-		epfd:     fd,
+		epfd:     epfd,
 		closing:  make(chan struct{}),
 		done:     make(chan struct{}),
 		sources:  make(map[uint64]*Source),
@@ -86,11 +78,13 @@ func New(options ...Option) (*Pump, error) {
 	for _, o := range options {
 		o(p)
 	}
-	if p.conn, err = p.epoll.SyscallConn(); err == nil {
-		err = p.ping.open(fd)
+	if err = p.ping.open(epfd); err == nil {
+		if p.bell, err = newBell(epfd); err != nil {
+			p.ping.close()
+		}
 	}
 	if err != nil {
-		p.epoll.Close()
+		unix.Close(epfd)
 		return nil, fmt.Errorf("cannot start the pump: %w", err)
 	}
 	go p.run()
@@ -100,7 +94,8 @@ func New(options ...Option) (*Pump, error) {
 // Add takes over f, the read end of a pipe (or a socket or terminal), and
 // reads it until end of file, Finish or Close. f is closed for the caller
 // when Add succeeds and untouched when it fails. limit is the most bytes kept
-// for Take; 0 is 64 KiB.
+// for Take and so, with the interval, a bound on how fast a source is read;
+// 0 is DefaultLimit.
 //
 // wake is called when the source goes from empty to not empty, and at its
 // end, unless an earlier call has not been answered by Take yet. It runs on
@@ -172,9 +167,10 @@ func (p *Pump) Close() error {
 		s.abort()
 	}
 	close(p.closing)
-	// No source is left that could use the number epfd.
-	err := p.epoll.Close()
+	err := p.bell.close()
 	<-p.done
+	// Neither a source nor the goroutine is left that could use the number.
+	unix.Close(p.epfd)
 	p.ping.close()
 	return err
 }
@@ -232,17 +228,20 @@ func (p *Pump) room(events []unix.EpollEvent) []unix.EpollEvent {
 	return make([]unix.EpollEvent, max(64, want+want/2))
 }
 
-// wait parks the goroutine until something is ready.
-func (p *Pump) wait(events []unix.EpollEvent) (n int, err error) {
-	closed := p.conn.Read(func(fd uintptr) bool {
-		for {
-			n, err = unix.EpollWait(int(fd), events, 0)
-			if err != unix.EINTR {
-				return n != 0
-			}
+// wait answers what is ready, and parks the goroutine until something is.
+func (p *Pump) wait(events []unix.EpollEvent) (int, error) {
+	for {
+		n, err := unix.EpollWait(p.epfd, events, 0)
+		switch {
+		case err == unix.EINTR:
+			continue
+		case n != 0 || err != nil:
+			return n, err
 		}
-	})
-	return n, errors.Join(closed, err)
+		if err := p.bell.wait(); err != nil {
+			return 0, err
+		}
+	}
 }
 
 // resolve answers the sources of events. One that has been finished since is

@@ -184,7 +184,7 @@ func TestFinishAnswersBufferAndPipe(t *testing.T) {
 	}
 }
 
-func TestFinishEndsThoughAnotherProcessFloods(t *testing.T) {
+func TestFinishEndsThoughTheWriterFloods(t *testing.T) {
 	p := newPump(t)
 	s := add(t, p, 0)
 	stopped := make(chan struct{})

@@ -2,7 +2,6 @@ package pump
 
 import (
 	"errors"
-	"slices"
 	"sync"
 
 	"golang.org/x/sys/unix"
@@ -12,13 +11,13 @@ import (
 // otherwise: what a Linux pipe holds (pipe(7)).
 const DefaultLimit = 64 << 10
 
-// FinishBound is the most bytes Finish reads from the pipe itself, beyond
-// what had been read before. A pipe may be enlarged to 1 MiB by anyone
+// FinishBound is the most bytes Finish and Drain read from the pipe itself,
+// beyond what had been read before. A pipe may be enlarged to 1 MiB by anyone
 // (/proc/sys/fs/pipe-max-size); more than that is still being written.
 const FinishBound = 1 << 20
 
-// Source is one pipe that a Pump reads. Take and Finish belong to the one
-// goroutine that owns the stream.
+// Source is one pipe that a Pump reads. Take, Drain and Finish belong to the
+// one goroutine that owns the stream.
 type Source struct {
 	pump  *Pump
 	token uint64
@@ -79,16 +78,8 @@ func (s *Source) Err() error {
 // A second call answers nil.
 func (s *Source) Finish() []byte {
 	s.mu.Lock()
-	data := s.buf
+	data := s.readNow(s.buf)
 	s.buf = nil
-	for most := len(data) + FinishBound; s.fd >= 0 && len(data) < most; {
-		data = slices.Grow(data, min(most-len(data), DefaultLimit))
-		n, err := read(s.fd, data[len(data):min(cap(data), most)])
-		if n <= 0 || err != nil {
-			break // empty, end of file or an error: nothing more to have
-		}
-		data = data[:len(data)+n]
-	}
 	s.end(nil)
 	s.mu.Unlock()
 	s.pump.forget(s.token)

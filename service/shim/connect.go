@@ -1,0 +1,87 @@
+package shim
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+// greetWait is how long a shim may take to answer hello.
+const greetWait = 10 * time.Second
+
+// InProcess runs the shim in this process, on one thread of it. The process
+// becomes a subreaper. Its own children, started with os/exec, keep their
+// status: see the package comment.
+//
+// The program's death is the children's, by SIGKILL. Close stops them properly.
+func InProcess(h Handler, opts ...Option) (*Client, error) {
+	o := options(opts)
+	ours, theirs, err := socketPair()
+	if err != nil {
+		return nil, err
+	}
+	s, err := NewServer(Config{
+		Conn: theirs, Version: "in-process", StopWait: o.stopWait, Helper: o.helper, inProcess: true,
+	})
+	if err != nil {
+		closeAll([]int{ours, theirs})
+		return nil, err
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- s.Run() }()
+	c, err := newConn(ours, "shim")
+	if err != nil {
+		return nil, fmt.Errorf("cannot connect to the shim in this process: %w", err)
+	}
+	return connect(c, h, time.Now().Add(greetWait), func(cl *Client) {
+		cl.local = true
+		cl.after = func() error { return <-ended }
+	})
+}
+
+// Dial connects to the shim that listens at path. The context bounds the
+// connecting and the taking over, not the connection.
+func Dial(ctx context.Context, path string, h Handler) (*Client, error) {
+	fd, err := dialSocket(ctx, path)
+	if err != nil {
+		return nil, fmt.Errorf("cannot connect to the shim at %s: %w", path, err)
+	}
+	c, err := newConn(fd, path)
+	if err != nil {
+		return nil, fmt.Errorf("cannot connect to the shim at %s: %w", path, err)
+	}
+	deadline := time.Now().Add(greetWait)
+	if d, ok := ctx.Deadline(); ok && d.Before(deadline) {
+		deadline = d
+	}
+	stop := context.AfterFunc(ctx, func() { c.file.SetReadDeadline(time.Unix(1, 0)) })
+	defer stop()
+	return connect(c, h, deadline, func(*Client) {})
+}
+
+// Option changes how InProcess and Launch run a shim.
+type Option func(*settings)
+
+type settings struct {
+	stopWait time.Duration
+	helper   string
+}
+
+func options(opts []Option) settings {
+	var o settings
+	for _, opt := range opts {
+		opt(&o)
+	}
+	return o
+}
+
+// StopWait sets the time between TERM and KILL when the shim stops its children
+// because the keeper is gone; 10 s unless set.
+func StopWait(d time.Duration) Option { return func(o *settings) { o.stopWait = d } }
+
+// Helper names the program that an in-process shim runs, as "Helper
+// exec-helper", for children that ask for a nice value, umask, CPU affinity,
+// limits or an OOM score; without it such children cannot be started. It is
+// ffkeeper-shim, or /proc/self/exe where the program's main begins with
+// ExecHelperMain.
+func Helper(program string) Option { return func(o *settings) { o.helper = program } }

@@ -1,0 +1,215 @@
+package shim
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// keeper is the connection to the one keeper.
+type keeper struct {
+	s       *Server
+	conn    *conn
+	pid     int
+	greeted bool // hello was said: events flow
+	dead    bool
+}
+
+// helloWait is how long a connection may take to say hello.
+const helloWait = 5 * time.Second
+
+// readPause is the number of packets waiting for the keeper from which on no
+// more of its requests are read.
+const readPause = 1024
+
+// accepted takes a new connection: the keeper's, if there is none.
+func (s *Server) accepted(fd int) {
+	cred, err := unix.GetsockoptUcred(fd, unix.SOL_SOCKET, unix.SO_PEERCRED)
+	if err != nil {
+		s.warn("connection refused: cannot tell whose it is: %w", err)
+		unix.Close(fd)
+		return
+	}
+	if !s.allowed(cred.Uid) {
+		refuse(fd, fmt.Errorf("uid %d may not use this shim: %w", cred.Uid, unix.EPERM))
+		s.warn("connection of pid %d refused: uid %d may not use this shim", cred.Pid, cred.Uid)
+		return
+	}
+	if s.keeper != nil && !s.keeper.isDead() {
+		refuse(fd, fmt.Errorf("%w (pid %d)", ErrBusy, s.keeper.pid))
+		return
+	}
+	if s.keeper != nil {
+		s.keeperLost(s.keeper)
+	}
+	if err := s.connect(fd); err != nil {
+		s.warn("connection of pid %d: %w", cred.Pid, err)
+	}
+}
+
+func (s *Server) allowed(uid uint32) bool {
+	return uid == 0 || uid == uint32(os.Geteuid()) || slices.Contains(s.cfg.AllowUIDs, uid)
+}
+
+// refuse says why on a fresh connection, and closes it.
+func refuse(fd int, why error) {
+	c, err := newConn(fd, "refused connection")
+	if err != nil {
+		return
+	}
+	c.send(&message{Type: msgError, Error: toWire(why)}, nil)
+	c.close()
+}
+
+// isDead: the process at the other end is gone, though we may not have read
+// the end of the connection yet, or something it left behind holds it open.
+func (k *keeper) isDead() bool {
+	if k.dead {
+		return true
+	}
+	p := []unix.PollFd{{Fd: int32(k.conn.fd), Events: unix.POLLRDHUP}}
+	if n, err := unix.Poll(p, 0); err == nil && n == 1 && p[0].Revents&(unix.POLLHUP|unix.POLLRDHUP|unix.POLLERR) != 0 {
+		return true
+	}
+	return k.pid > 0 && unix.Kill(k.pid, 0) == unix.ESRCH
+}
+
+// connect makes the socket fd, which it takes over, the keeper's connection.
+func (s *Server) connect(fd int) error {
+	k := &keeper{s: s}
+	if cred, err := unix.GetsockoptUcred(fd, unix.SOL_SOCKET, unix.SO_PEERCRED); err == nil {
+		k.pid = int(cred.Pid)
+	}
+	c, err := newConn(fd, "keeper")
+	if err != nil {
+		return err
+	}
+	k.conn = c
+	s.keeper = k
+	go k.read()
+	time.AfterFunc(helloWait, func() {
+		s.post(func() {
+			if s.keeper == k && !k.greeted {
+				s.warn("pid %d connected and said no hello", k.pid)
+				s.keeperLost(k)
+			}
+		})
+	})
+	return nil
+}
+
+// read brings the keeper's messages to the server's goroutine, one at a time:
+// the next is read when the last has been dealt with.
+func (k *keeper) read() {
+	handled := make(chan bool)
+	for {
+		m, fds, err := k.conn.receive()
+		var bad *malformed
+		final := err != nil && !errors.As(err, &bad)
+		k.s.post(func() {
+			switch {
+			case final:
+				k.s.keeperLost(k)
+			case k.dead:
+				closeAll(fds)
+			case bad != nil:
+				k.fail(bad.seq, bad)
+			default:
+				k.s.handle(k, m, fds)
+			}
+			select {
+			case handled <- !k.dead:
+			case <-k.s.done:
+			}
+		})
+		select {
+		case ok := <-handled:
+			if !ok {
+				return
+			}
+		case <-k.s.done:
+			closeAll(fds)
+			return
+		}
+	}
+}
+
+// send sends to the keeper. A failure that matters shows in the reader too.
+func (k *keeper) send(m *message, fds ...int) {
+	if err := k.conn.send(m, fds); err != nil && errors.Is(err, errQueueFull) {
+		k.s.post(func() { k.s.keeperLost(k) })
+	}
+}
+
+// fail answers the request seq with an error.
+func (k *keeper) fail(seq uint64, err error) {
+	k.send(&message{Type: msgError, Seq: seq, Error: toWire(err)})
+}
+
+// tell sends an event to the keeper, if there is one. If there is none the
+// children's state tells the next.
+func (s *Server) tell(m *message) {
+	if s.keeper != nil && s.keeper.greeted {
+		s.keeper.send(m)
+	}
+}
+
+// keeperLost deals with the end of the keeper's connection.
+func (s *Server) keeperLost(k *keeper) {
+	if k.dead {
+		return
+	}
+	k.dead = true
+	k.conn.close()
+	if s.keeper != k {
+		return
+	}
+	s.keeper = nil
+	s.startDraining()
+	if !s.cfg.Stay {
+		s.leaving = true
+		s.stopAll()
+	}
+}
+
+// greet answers hello with everything the shim holds.
+func (s *Server) greet(k *keeper, hello *helloBody) {
+	if hello == nil || hello.Min > Version || hello.Max < Version {
+		k.fail(0, fmt.Errorf("this shim speaks version %d of the protocol only", Version))
+		s.keeperLost(k)
+		return
+	}
+	s.stopDraining()
+	k.send(&message{Type: msgHello, Hello: s.hello()})
+	for _, c := range s.sorted() {
+		if c.starting || c.forgotten {
+			continue
+		}
+		m, fds := c.message(msgChild)
+		drained, err := c.drained(m.Child)
+		if err != nil {
+			s.warn("what %s (pid %d) wrote meanwhile is lost: %w", c.stream, c.pid, err)
+		}
+		if drained >= 0 {
+			m.FDs = append(m.FDs, fdDrained)
+			fds = append(fds, drained)
+		}
+		k.send(m, fds...)
+		if drained >= 0 {
+			unix.Close(drained)
+		}
+	}
+	for stream, blob := range s.notes {
+		k.send(&message{Type: msgNote, Stream: text(stream), Blob: blob})
+	}
+	k.send(&message{Type: msgHelloEnd})
+	k.greeted = true
+}
+
+func (s *Server) hello() *helloBody {
+	return &helloBody{Chosen: Version, Version: s.cfg.Version, PID: os.Getpid()}
+}

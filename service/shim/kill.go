@@ -1,0 +1,91 @@
+package shim
+
+import (
+	"golang.org/x/sys/unix"
+)
+
+// signal sends sig to those of c that scope names.
+func (s *Server) signal(c *child, sig unix.Signal, scope Scope) {
+	if c.empty || sig <= 0 || sig > 64 {
+		return
+	}
+	if sig == unix.SIGTERM {
+		c.termed = true
+	}
+	switch scope {
+	case Main:
+		if c.exited == nil {
+			unix.PidfdSendSignal(c.fd, sig, nil, 0)
+		}
+	case Group:
+		s.groupSignal(c, sig)
+	case All:
+		strays := s.strays(c)
+		s.groupSignal(c, sig)
+		for i := range strays {
+			if strays[i].group != c.pid {
+				signalProcess(&strays[i], sig)
+			}
+		}
+	}
+}
+
+// kill ends everything of c, and goes on until it is empty.
+func (s *Server) kill(c *child) {
+	if c.empty {
+		return
+	}
+	c.killing = true
+	s.tick = fastTick
+	s.killRound(c)
+	s.checkEmpty(c)
+}
+
+// maxRounds bounds one killRound; what forks faster than that is met again at
+// the next SIGCHLD or tick.
+const maxRounds = 50
+
+// killRound kills everything of c that can be found, until a look finds nobody
+// who has not been killed yet: a process in uninterruptible sleep ends later.
+// The kernel kills a whole group at once, forks in flight included; those
+// outside are found one by one.
+func (s *Server) killRound(c *child) {
+	if c.hit == nil {
+		c.hit = map[procKey]bool{}
+	}
+	for range maxRounds {
+		strays := s.strays(c)
+		s.groupSignal(c, unix.SIGKILL)
+		fresh := false
+		for i := range strays {
+			key := procKey{strays[i].pid, strays[i].start}
+			if c.hit[key] {
+				continue
+			}
+			c.hit[key], fresh = true, true // by hit it is known when it falls to us, too
+			if strays[i].group != c.pid {
+				signalProcess(&strays[i], unix.SIGKILL)
+			}
+		}
+		if !fresh {
+			return
+		}
+	}
+}
+
+// signalProcess signals one process, and never another that has got its pid.
+func signalProcess(st *procStat, sig unix.Signal) error {
+	fd, err := unix.PidfdOpen(st.pid, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	now, err := readStat(st.pid)
+	if err != nil {
+		return err
+	}
+	if now.start != st.start {
+		return unix.ESRCH
+	}
+	return unix.PidfdSendSignal(fd, sig, nil, 0)
+}

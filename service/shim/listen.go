@@ -1,0 +1,110 @@
+package shim
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// backlog: one keeper at a time, and some more to be told so.
+const backlog = 16
+
+// Listen makes a listening socket at path, mode 0600 less umask. A socket left
+// there by a shim that is gone is replaced; a live one's is an error.
+func Listen(path string) (int, error) {
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+	if err != nil {
+		return -1, fmt.Errorf("cannot make a socket: %w", err)
+	}
+	bind := func() error { return unix.Bind(fd, &unix.SockaddrUnix{Name: path}) }
+	err = bind()
+	if err == unix.EADDRINUSE && abandoned(path) {
+		if err = os.Remove(path); err == nil {
+			err = bind()
+		}
+	}
+	if err == nil {
+		err = unix.Listen(fd, backlog)
+	}
+	if err != nil {
+		unix.Close(fd)
+		return -1, fmt.Errorf("cannot listen on %s: %w", path, err)
+	}
+	return fd, nil
+}
+
+// abandoned: a socket is there and nobody listens.
+func abandoned(path string) bool {
+	st, err := os.Lstat(path)
+	if err != nil || st.Mode()&os.ModeSocket == 0 {
+		return false
+	}
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+	if err != nil {
+		return false
+	}
+	defer unix.Close(fd)
+	return unix.Connect(fd, &unix.SockaddrUnix{Name: path}) == unix.ECONNREFUSED
+}
+
+// listener accepts connections through the runtime's poller.
+type listener struct {
+	file *os.File
+	raw  syscall.RawConn
+}
+
+func newListener(fd int) (*listener, error) {
+	if err := unix.SetNonblock(fd, true); err != nil {
+		return nil, err
+	}
+	file := os.NewFile(uintptr(fd), "listening socket")
+	raw, err := file.SyscallConn()
+	if err != nil {
+		return nil, err
+	}
+	return &listener{file, raw}, nil
+}
+
+func (l *listener) accept() (int, error) {
+	var fd int
+	var acceptErr error
+	err := l.raw.Read(func(lfd uintptr) bool {
+		fd, _, acceptErr = unix.Accept4(int(lfd), unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK)
+		return acceptErr != unix.EAGAIN && acceptErr != unix.EINTR && acceptErr != unix.ECONNABORTED
+	})
+	if err == nil {
+		err = acceptErr
+	}
+	return fd, err
+}
+
+func (l *listener) close() { l.file.Close() }
+
+// dialSocket connects to path. A listener whose backlog is full is tried again
+// until ctx ends.
+func dialSocket(ctx context.Context, path string) (int, error) {
+	for {
+		fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+		if err != nil {
+			return -1, err
+		}
+		err = unix.Connect(fd, &unix.SockaddrUnix{Name: path})
+		if err == nil {
+			return fd, nil
+		}
+		unix.Close(fd)
+		if !errors.Is(err, unix.EAGAIN) { // unix(7): the backlog is full
+			return -1, err
+		}
+		select {
+		case <-ctx.Done():
+			return -1, ctx.Err()
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+}

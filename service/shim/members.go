@@ -1,0 +1,151 @@
+package shim
+
+import (
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// This file says which processes belong to a child. They are
+//
+//   - its process group, which the kernel knows;
+//   - its session, which processes that made a group of their own stay in;
+//   - while the main process lives, all its descendants;
+//   - orphans that carry FFKEEPER_STREAM=<its stream> in their environment and
+//     started after it, and their descendants.
+//
+// A process that has left the session, cleared its environment and lost its
+// parents before anybody looked is not known to be anybody's; it is reaped when
+// it ends.
+
+// owner is the child whose group or session a process is in, or that was seen
+// to be its ancestor when it was killed.
+func (s *Server) owner(st *procStat) *child {
+	for _, number := range [...]int{st.group, st.session} {
+		// A group's number can be given away once the group is gone.
+		if c := s.byGroup[number]; c != nil && st.start >= c.ticks {
+			return c
+		}
+	}
+	for _, c := range s.byGroup {
+		if c.hit[procKey{st.pid, st.start}] {
+			return c
+		}
+	}
+	return nil
+}
+
+// newestOf is the youngest child of a stream that a process with the given
+// start can descend from.
+func (s *Server) newestOf(stream string, start uint64) *child {
+	var newest *child
+	for _, c := range s.byGroup {
+		if c.stream == stream && stream != "" && c.ticks <= start && (newest == nil || c.id > newest.id) {
+			newest = c
+		}
+	}
+	return newest
+}
+
+// strays lists the living processes that belong to c besides its group's:
+// complete only as far as nothing forks meanwhile.
+func (s *Server) strays(c *child) []procStat {
+	var found []procStat
+	seen := map[int]bool{c.pid: true}
+	var walk func(pid int)
+	walk = func(pid int) {
+		for _, p := range childrenOf(pid) {
+			if seen[p] || s.byPID[p] != nil {
+				continue
+			}
+			seen[p] = true
+			if st, err := readStat(p); err == nil && !st.dead() {
+				found = append(found, st)
+			}
+			walk(p)
+		}
+	}
+	if c.exited == nil {
+		walk(c.pid)
+	}
+	for _, o := range s.orphans {
+		if o.owner != c || seen[o.pid] {
+			continue
+		}
+		st, err := readStat(o.pid)
+		if err != nil || st.start != o.start || st.dead() {
+			continue
+		}
+		seen[o.pid] = true
+		found = append(found, st)
+		walk(o.pid)
+	}
+	return found
+}
+
+// groupSignal signals the group of c; unix.ESRCH where there is none left.
+// From Linux 6.9 on a pidfd names the group and no other can be hit. Before,
+// once the main process is reaped, the number is only ours for as long as
+// somebody is in the group; so somebody has to be seen in it.
+func (s *Server) groupSignal(c *child, sig unix.Signal) error {
+	if c.gone {
+		return unix.ESRCH
+	}
+	err := error(unix.EINVAL)
+	if !s.oldKernel && c.fd >= 0 {
+		err = unix.PidfdSendSignal(c.fd, sig, nil, unix.PIDFD_SIGNAL_PROCESS_GROUP)
+	}
+	if err == unix.EINVAL {
+		s.oldKernel = true
+		err = unix.ESRCH
+		if c.exited == nil || s.seenInGroup(c) {
+			err = unix.Kill(-c.pid, sig)
+		}
+	}
+	if err == unix.ESRCH && c.exited != nil {
+		c.gone = true
+	}
+	return err
+}
+
+// seenInGroup: a process that descends from us and started after c is in the
+// group numbered c.pid.
+func (s *Server) seenInGroup(c *child) bool {
+	for _, o := range s.orphans {
+		if o.owner != c {
+			continue
+		}
+		if st, err := readStat(o.pid); err == nil && st.start == o.start && st.group == c.pid {
+			return true
+		}
+	}
+	for _, st := range s.strays(c) {
+		if st.group == c.pid {
+			return true
+		}
+	}
+	return false
+}
+
+// checkEmpty tells the keeper when nothing of c is left.
+func (s *Server) checkEmpty(c *child) {
+	if c.exited == nil || c.empty || c.starting {
+		return
+	}
+	for _, o := range s.orphans {
+		undecided := !o.decided && time.Since(o.seen) < inspectWait && o.start >= c.ticks
+		if (o.owner == c || undecided) && exists(o.pid) {
+			return
+		}
+	}
+	if s.groupSignal(c, 0) != unix.ESRCH {
+		return
+	}
+	c.empty, c.killing, c.hit = true, false, nil
+	c.closePIDFD()
+	if s.byGroup[c.pid] == c {
+		delete(s.byGroup, c.pid)
+	}
+	s.tell(&message{Type: msgEmpty, ID: c.id, Stream: text(c.stream), At: time.Now().UnixNano()})
+	s.dropIfDone(c)
+}

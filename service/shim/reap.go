@@ -1,0 +1,239 @@
+package shim
+
+import (
+	"errors"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// orphan is a child of this process that it did not spawn: a descendant of a
+// managed child that lost its parent and fell to the subreaper.
+type orphan struct {
+	procKey
+	seen  time.Time // first
+	owner *child    // nil: not known
+	// decided: owner is all that will ever be known. Until then the
+	// environment is waiting to be read.
+	decided bool
+}
+
+// inspectWait is how long an orphan's environment may take to be read before
+// the orphan counts as nobody's.
+const inspectWait = time.Second
+
+// strangerWait is how long a dead child that we did not spawn, that is in our
+// own session and that no pidfd of this process refers to may wait for somebody
+// else's wait(2), C code's for one, before it is taken for an orphan.
+const strangerWait = 10 * time.Second
+
+// reap looks at the children of this process that it did not spawn, takes the
+// dead off the table and learns whose the living are; then it sees which groups
+// have become empty. Orphans fall to the first living thread of the subreaper,
+// the main thread as a rule, so only every now and then (all) are the other
+// threads' lists read.
+func (s *Server) reap(all bool) {
+	pids, err := ownChildren(all)
+	if err != nil {
+		s.warn("cannot look for orphans: %w", err)
+		return
+	}
+	if all {
+		s.lastTick = time.Now()
+	}
+	var held map[int]bool // of pidfdsHeld, when needed
+	seen := make(map[int]bool, len(s.orphans))
+	for _, pid := range pids {
+		if s.byPID[pid] != nil {
+			continue
+		}
+		seen[pid] = true
+		if o := s.orphans[pid]; o != nil && o.owner != nil {
+			// Certainly an orphan; asking for its end is cheaper than /proc.
+			var ws unix.WaitStatus
+			if got, _ := wait4(pid, &ws, nil); got != 0 {
+				delete(s.orphans, pid)
+			}
+			continue
+		}
+		st, err := readStat(pid)
+		if err != nil {
+			continue
+		}
+		if st.dead() {
+			s.bury(&st, &held)
+		} else {
+			s.meet(&st)
+		}
+	}
+	for pid := range s.orphans {
+		if !seen[pid] && !exists(pid) {
+			delete(s.orphans, pid)
+		}
+	}
+	s.settle()
+}
+
+// settle sees which groups have become empty, and goes on killing those that
+// are to be.
+func (s *Server) settle() {
+	for _, c := range s.byGroup {
+		if c.killing {
+			s.killRound(c)
+		}
+		s.checkEmpty(c)
+	}
+	if s.emptied != nil && len(s.byGroup) == 0 {
+		s.emptied()
+		s.emptied = nil
+	}
+}
+
+// ownChildren lists the children of this process.
+func ownChildren(all bool) ([]int, error) {
+	self := os.Getpid()
+	if !all {
+		return childrenOfThread(self, self)
+	}
+	tids, err := threads(self)
+	if err != nil {
+		return nil, err
+	}
+	var pids []int
+	for _, tid := range tids {
+		p, err := childrenOfThread(self, tid)
+		if err != nil && err != unix.ESRCH {
+			return nil, err
+		}
+		pids = append(pids, p...)
+	}
+	return pids, nil
+}
+
+// bury takes a dead child that is not managed off the process table, if it is
+// an orphan and not one that other code of this process has started and will
+// wait for. What tells them apart stays readable in a zombie: a process that
+// this one has forked is in this one's session, or leads its own; and os/exec
+// holds a pidfd from the fork until it has waited.
+func (s *Server) bury(st *procStat, held *map[int]bool) {
+	o := s.orphan(st)
+	o.decided = true // the dead have no environment
+	ours := s.byGroup[st.session] != nil || st.session != ownSession() && st.session != st.pid
+	if !ours {
+		if *held == nil {
+			h, err := pidfdsHeld()
+			if err != nil {
+				s.warn("cannot tell orphans from other children: %w", err)
+				return
+			}
+			*held = h
+		}
+		if (*held)[st.pid] {
+			return
+		}
+		if st.session == ownSession() && time.Since(o.seen) < strangerWait {
+			return
+		}
+	}
+	var ws unix.WaitStatus
+	wait4(st.pid, &ws, nil)
+	delete(s.orphans, st.pid)
+}
+
+// orphan is the entry of a process in the table of orphans.
+func (s *Server) orphan(st *procStat) *orphan {
+	o := s.orphans[st.pid]
+	if o == nil || o.start != st.start {
+		o = &orphan{procKey: procKey{st.pid, st.start}, seen: time.Now()}
+		s.orphans[st.pid] = o
+	}
+	return o
+}
+
+// meet takes a living child that is not managed into the table of orphans and
+// finds out whose it is.
+func (s *Server) meet(st *procStat) {
+	fresh := s.orphans[st.pid] == nil
+	o := s.orphan(st)
+	if o.decided && st.session == ownSession() {
+		return
+	}
+	if o.owner = s.owner(st); o.owner != nil {
+		o.decided = true
+		return
+	}
+	if st.session == ownSession() {
+		o.decided = true // no descendant of a managed child is in our session
+	}
+	if fresh && !o.decided {
+		s.uninspected = append(s.uninspected, o)
+		s.inspect()
+	}
+}
+
+// maxInspecting bounds the threads that may be stuck in reading environments.
+const maxInspecting = 4
+
+// inspect learns from the environment of orphans whose they are. A process
+// stuck in the kernel can block who reads it for good, so that is done by
+// other goroutines.
+func (s *Server) inspect() {
+	for s.inspecting < maxInspecting && len(s.uninspected) > 0 {
+		o := s.uninspected[0]
+		s.uninspected = s.uninspected[1:]
+		if s.orphans[o.pid] != o || o.decided {
+			continue
+		}
+		s.inspecting++
+		go func() {
+			stream, ok := streamOf(o.pid)
+			s.post(func() {
+				s.inspecting--
+				o.decided = true
+				if ok && s.orphans[o.pid] == o && o.owner == nil {
+					o.owner = s.newestOf(stream, o.start)
+				}
+				s.inspect()
+				s.settle()
+			})
+		}()
+	}
+}
+
+// signals brings SIGCHLD, and undoes what was ignored when this program was
+// started (by nohup, for one): a child would inherit that, while handlers
+// become the default at exec.
+type signals struct {
+	child   chan os.Signal
+	ignored chan os.Signal
+}
+
+func newSignals() *signals {
+	n := &signals{child: make(chan os.Signal, 1), ignored: make(chan os.Signal, 1)}
+	signal.Notify(n.child, unix.SIGCHLD)
+	mask, err := ignoredSignals()
+	for sig := syscall.Signal(1); err == nil && sig < 32; sig++ {
+		if mask&(1<<(sig-1)) != 0 && sig != unix.SIGKILL && sig != unix.SIGSTOP {
+			signal.Notify(n.ignored, sig)
+		}
+	}
+	return n
+}
+
+func (n *signals) stop() {
+	signal.Stop(n.child)
+	signal.Stop(n.ignored)
+}
+
+func exists(pid int) bool { return !errors.Is(unix.Kill(pid, 0), unix.ESRCH) }
+
+func ownSession() int {
+	sid, err := unix.Getsid(0)
+	if err != nil {
+		return -1
+	}
+	return sid
+}

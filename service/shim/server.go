@@ -1,0 +1,282 @@
+package shim
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+	"slices"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// streamVariable marks the processes of a stream.
+const streamVariable = "FFKEEPER_STREAM"
+
+const (
+	defaultStopWait = 10 * time.Second // between TERM and KILL when the shim stops its children by itself
+	killWait        = 5 * time.Second  // after KILL, for processes the kernel lets go late
+	slowTick        = 10 * time.Second // between looks for orphans nobody told us of
+	fastTick        = 100 * time.Millisecond
+	maxFastTick     = time.Second
+)
+
+// Server owns the children. Create it with NewServer and call Run.
+type Server struct {
+	cfg Config
+
+	// calls brings work to the one goroutine that owns all below.
+	calls chan func()
+	done  chan struct{} // closed when Run ends
+
+	children map[ID]*child
+	byPID    map[int]*child // main processes not reaped yet
+	byGroup  map[int]*child // by group and session, until empty
+	lastID   ID
+	notes    map[string][]byte
+	orphans  map[int]*orphan
+
+	uninspected []*orphan
+	inspecting  int  // environments being read
+	oldKernel   bool // a pidfd cannot signal a group: before Linux 6.9
+
+	keeper   *keeper
+	lastTick time.Time     // of a look at all threads
+	tick     time.Duration // current distance between fast looks
+	drain    *drainer      // while no keeper is connected
+	stopping *stopping     // while the children are being stopped
+	leaving  bool          // Leave was asked for
+	emptied  func()        // called once when no child is left; may be nil
+	null     int           // /dev/null
+	io       *ioReader
+	signals  *signals
+}
+
+// Config says how a server runs. The zero value serves nobody.
+type Config struct {
+	Conn     int    // a connected SOCK_SEQPACKET socket to the keeper; 0: none
+	Listener int    // a listening SOCK_SEQPACKET socket; 0: none
+	Version  string // of the program, for Hello
+
+	// Stay: without a keeper the shim goes on, drains the pipes and waits for
+	// the next one. Else it stops the children and ends.
+	Stay bool
+	// StopWait is the time between TERM and KILL then, and on Stop; 0: 10 s.
+	StopWait time.Duration
+	// AllowUIDs may connect besides root and the shim's own uid.
+	AllowUIDs []uint32
+	// Helper is the program run as "Helper exec-helper" for children with a
+	// nice value, umask, ...; "": those cannot be started.
+	Helper string
+	// Program is what Reexec executes where it names no other; "": refused.
+	Program string
+	// Args are the arguments for Program, without its name.
+	Args []string
+
+	// Stop, when it is closed or receives, makes the server stop all children
+	// and end.
+	Stop <-chan os.Signal
+	// Beat is called by the server's goroutine every BeatEvery: proof of life
+	// for a watchdog.
+	Beat      func()
+	BeatEvery time.Duration
+
+	// inProcess: the server shares its process with the keeper and with
+	// children of other parents.
+	inProcess bool
+}
+
+// NewServer prepares a server. The process becomes a subreaper: orphaned
+// descendants become its children.
+func NewServer(cfg Config) (*Server, error) {
+	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
+		return nil, fmt.Errorf("cannot become a subreaper: %w", err)
+	}
+	null, err := unix.Open(os.DevNull, unix.O_RDWR|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, fmt.Errorf("cannot open %s: %w", os.DevNull, err)
+	}
+	if cfg.StopWait == 0 {
+		cfg.StopWait = defaultStopWait
+	}
+	return &Server{
+		cfg:      cfg,
+		calls:    make(chan func()),
+		done:     make(chan struct{}),
+		children: map[ID]*child{},
+		byPID:    map[int]*child{},
+		byGroup:  map[int]*child{},
+		notes:    map[string][]byte{},
+		orphans:  map[int]*orphan{},
+		null:     null,
+	}, nil
+}
+
+// Run serves until there is nothing left to do: after Leave or Stop, or, unless
+// Stay is set, when the keeper is gone; then all children are. It locks its
+// goroutine to its thread for good, for every child dies with that thread; in
+// a program of its own call it on the main thread.
+func (s *Server) Run() error {
+	runtime.LockOSThread()
+	defer close(s.done)
+	// The child gets the mask of the thread that forks.
+	if err := unix.PthreadSigmask(unix.SIG_SETMASK, &unix.Sigset_t{}, nil); err != nil {
+		return fmt.Errorf("cannot clear the signal mask: %w", err)
+	}
+	s.signals = newSignals()
+	defer s.signals.stop()
+	s.io = newIOReader(s)
+	if s.cfg.Listener > 0 {
+		if err := s.listen(s.cfg.Listener); err != nil {
+			return err
+		}
+	}
+	if s.cfg.Conn > 0 {
+		if err := s.connect(s.cfg.Conn); err != nil {
+			return err
+		}
+	}
+	beat := make(<-chan time.Time)
+	if s.cfg.BeatEvery > 0 {
+		t := time.NewTicker(s.cfg.BeatEvery)
+		defer t.Stop()
+		beat = t.C
+	}
+	tick := time.NewTimer(slowTick)
+	defer tick.Stop()
+	for !s.finished() {
+		tick.Reset(s.nextTick())
+		select {
+		case call := <-s.calls:
+			call()
+		case <-s.signals.child:
+			s.reap(false)
+		case <-tick.C:
+			s.onTick()
+		case <-s.cfg.Stop:
+			s.stopAll()
+		case <-beat:
+			s.cfg.Beat()
+		}
+	}
+	s.shutdown()
+	return nil
+}
+
+// post runs f on the server's goroutine, unless the server has ended.
+func (s *Server) post(f func()) {
+	select {
+	case s.calls <- f:
+	case <-s.done:
+	}
+}
+
+// nextTick is when to look at what no event tells of.
+func (s *Server) nextTick() time.Duration {
+	if s.stopping != nil {
+		return min(s.tick, time.Until(s.stopping.deadline))
+	}
+	if s.awaiting() {
+		return s.tick
+	}
+	s.tick = fastTick
+	return max(0, slowTick-time.Since(s.lastTick))
+}
+
+func (s *Server) onTick() {
+	if !s.awaiting() && s.stopping == nil {
+		s.reap(true)
+		return
+	}
+	s.tick = min(2*s.tick, maxFastTick)
+	s.reap(time.Since(s.lastTick) >= slowTick)
+	s.stopFurther()
+}
+
+// awaiting: some group is waited for to become empty.
+func (s *Server) awaiting() bool {
+	for _, c := range s.byGroup {
+		if c.exited != nil || c.killing {
+			return true
+		}
+	}
+	return false
+}
+
+// finished: nothing is left to do.
+func (s *Server) finished() bool {
+	if s.stopping != nil && s.stopping.over {
+		return true
+	}
+	return s.leaving && len(s.byGroup) == 0
+}
+
+// whenEmpty calls f once no child has a process left.
+func (s *Server) whenEmpty(f func()) {
+	s.emptied = f
+	s.settle()
+}
+
+// shutdown lets go of what Run has opened.
+func (s *Server) shutdown() {
+	for _, c := range s.sorted() {
+		c.release()
+		c.closePIDFD()
+	}
+	if s.keeper != nil {
+		s.keeper.conn.close()
+	}
+	if s.drain != nil {
+		s.drain.stop()
+	}
+	s.io.stop()
+	unix.Close(s.null)
+}
+
+// sorted are the children by ID.
+func (s *Server) sorted() []*child {
+	list := make([]*child, 0, len(s.children))
+	for _, c := range s.children {
+		list = append(list, c)
+	}
+	slices.SortFunc(list, func(a, b *child) int { return int(int64(a.id) - int64(b.id)) })
+	return list
+}
+
+// warn tells the keeper something to be logged, or stderr where there is none.
+func (s *Server) warn(format string, args ...any) {
+	err := fmt.Errorf(format, args...)
+	if s.keeper != nil && s.keeper.greeted {
+		s.keeper.send(&message{Type: msgWarning, Error: toWire(err)})
+		return
+	}
+	fmt.Fprintln(os.Stderr, "ffkeeper-shim:", err)
+}
+
+// listen accepts keepers from now on.
+func (s *Server) listen(fd int) error {
+	l, err := newListener(fd)
+	if err != nil {
+		return fmt.Errorf("cannot listen: %w", err)
+	}
+	go func() {
+		for {
+			fd, err := l.accept()
+			if errors.Is(err, os.ErrClosed) {
+				return
+			}
+			if err != nil {
+				s.post(func() { s.warn("cannot accept a connection: %w", err) })
+				select { // no descriptors left, as a rule; nothing tells when there are
+				case <-s.done:
+					return
+				case <-time.After(time.Second):
+				}
+				continue
+			}
+			s.post(func() { s.accepted(fd) })
+		}
+	}()
+	return nil
+}

@@ -1,0 +1,57 @@
+package shim
+
+import (
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// stopping is the end of all children without a keeper's help: TERM, a wait,
+// KILL, a shorter wait.
+type stopping struct {
+	deadline time.Time
+	killed   bool
+	over     bool
+}
+
+// stopAll stops every child and then ends the server. The shim knows nothing of
+// the q that ffmpeg would take, but TERM finishes its files too, unless it is
+// the second one.
+func (s *Server) stopAll() {
+	if s.stopping != nil {
+		return
+	}
+	s.stopping = &stopping{deadline: time.Now().Add(s.cfg.StopWait)}
+	s.tick = fastTick
+	for _, c := range s.byGroup {
+		if !c.termed {
+			s.signal(c, unix.SIGTERM, Group)
+		}
+		// A stopped process would not get to its TERM.
+		s.signal(c, unix.SIGCONT, Group)
+	}
+	s.reap(true)
+	s.stopFurther()
+}
+
+// stopFurther takes the next step of stopAll when it is due.
+func (s *Server) stopFurther() {
+	st := s.stopping
+	switch {
+	case st == nil:
+	case len(s.byGroup) == 0:
+		st.over = true
+	case time.Now().Before(st.deadline):
+	case !st.killed:
+		st.killed = true
+		st.deadline = time.Now().Add(killWait)
+		for _, c := range s.byGroup {
+			s.kill(c)
+		}
+	default:
+		for _, c := range s.byGroup {
+			s.warn("%s (pid %d) does not end; leaving it to the kernel", c.stream, c.pid)
+		}
+		st.over = true
+	}
+}

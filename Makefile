@@ -1,0 +1,54 @@
+# make help lists what there is to make.
+
+PREFIX ?= /usr/local
+DESTDIR ?=
+FOR ?=
+FUZZTIME ?= 10s
+
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+PROGRAMS := ffkeeperd ffkeeper-shim ffkeeperctl
+# The version comes from git describe above; go's own look at git would fail
+# where the checkout belongs to somebody else, as it does in many containers.
+GO := GOFLAGS="-buildvcs=false $$GOFLAGS" go
+
+.DEFAULT_GOAL := build
+.PHONY: build run test lint bench fuzz install uninstall clean help
+
+build: ## build the programs into bin/
+	$(GO) build -trimpath -ldflags "-X main.version=$(VERSION)" -o bin/ $(addprefix ./cmd/,$(PROGRAMS))
+
+run: ## show the keeper at work on example streams; FOR=15s ends by itself
+	@packaging/dev/run $(FOR)
+
+test: build ## run every test, with the race detector and on a booted systemd
+	@packaging/dev/deps test
+	@$(GO) run ./packaging/dev/testcount -race -p 2 -timeout 9m ./...
+
+lint: ## gofmt, go vet, staticcheck
+	@unformatted=$$(gofmt -l .); [ -z "$$unformatted" ] || { echo "gofmt would change:"; echo "$$unformatted"; exit 1; }
+	$(GO) vet ./...
+	$(GO) tool staticcheck ./...
+
+bench: build ## measure beside supervisord and print a table
+	@packaging/dev/deps bench
+	@$(GO) run ./packaging/bench
+
+fuzz: ## run every fuzz target for FUZZTIME=10s
+	@packaging/dev/fuzz $(FUZZTIME)
+
+install: $(addprefix bin/,$(PROGRAMS)) ## install what is in bin/ and packaging/; DESTDIR=, PREFIX=/usr/local
+	@packaging/dev/install '$(DESTDIR)' '$(PREFIX)'
+
+uninstall: ## remove what install put there; stream files and settings stay
+	@packaging/dev/uninstall '$(DESTDIR)' '$(PREFIX)'
+
+# No prerequisites: "sudo make install" installs what "make" built, as root
+# often finds no Go.
+$(addprefix bin/,$(PROGRAMS)):
+	$(MAKE) build
+
+clean: ## remove what was built
+	rm -rf bin
+
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1	\2/p' $(MAKEFILE_LIST) | expand -t 18

@@ -12,7 +12,7 @@ var errHeader = errors.New("malformed header")
 // eight ("Message Format" in the D-Bus specification). The bus has checked
 // them, still nothing here trusts a length.
 func (m *Message) parseFields(data []byte) error {
-	r := fieldReader{data: data, m: m}
+	r := valueReader{data: data, order: m.Order}
 	for r.pos = 0; r.pos < len(data); {
 		r.align(8)
 		code := dbus.HeaderField(r.byte())
@@ -66,80 +66,4 @@ func (m *Message) complete() error {
 		return errHeader
 	}
 	return nil
-}
-
-// fieldReader reads basic values one after the other; once bad, all it reads
-// is zero.
-type fieldReader struct {
-	data []byte
-	pos  int
-	bad  bool
-	m    *Message
-}
-
-func (r *fieldReader) align(n int) { r.pos = (r.pos + n - 1) / n * n }
-
-func (r *fieldReader) take(n int) []byte {
-	if r.bad || n < 0 || r.pos > len(r.data) || n > len(r.data)-r.pos {
-		r.bad = true
-		return nil
-	}
-	r.pos += n
-	return r.data[r.pos-n : r.pos]
-}
-
-func (r *fieldReader) byte() byte {
-	if b := r.take(1); b != nil {
-		return b[0]
-	}
-	return 0
-}
-
-func (r *fieldReader) uint32() uint32 {
-	r.align(4)
-	if b := r.take(4); b != nil {
-		return r.m.Order.Uint32(b)
-	}
-	return 0
-}
-
-func (r *fieldReader) string() string {
-	n := r.uint32()
-	b := r.take(int(n))
-	if r.byte() != 0 {
-		r.bad = true
-	}
-	return string(b)
-}
-
-func (r *fieldReader) signature() string {
-	n := r.byte()
-	b := r.take(int(n))
-	if r.byte() != 0 {
-		r.bad = true
-	}
-	return string(b)
-}
-
-// skip passes over a value of a basic type; others cannot be skipped without
-// a full decoder, and no field has them.
-func (r *fieldReader) skip(signature string) {
-	switch signature {
-	case "y":
-		r.byte()
-	case "n", "q":
-		r.align(2)
-		r.take(2)
-	case "b", "i", "u", "h":
-		r.uint32()
-	case "x", "t", "d":
-		r.align(8)
-		r.take(8)
-	case "s", "o":
-		r.string()
-	case "g":
-		r.signature()
-	default:
-		r.bad = true
-	}
 }

@@ -11,9 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Call calls a method of another peer and returns the values of its reply. An
-// error reply is a dbus.Error. Nothing is started by it: the call carries
-// NO_AUTO_START.
+// Call calls a method of another peer, which the bus may have to start first,
+// and returns the values of its reply. An error reply is a dbus.Error.
 func (c *Conn) Call(ctx context.Context, dest string, path dbus.ObjectPath, iface, member string, args ...any) ([]any, error) {
 	serial := c.nextSerial()
 	reply := make(chan *Message, 1)
@@ -26,8 +25,7 @@ func (c *Conn) Call(ctx context.Context, dest string, path dbus.ObjectPath, ifac
 		c.mu.Unlock()
 	}()
 	err := c.post(&dbus.Message{
-		Type:  dbus.TypeMethodCall,
-		Flags: dbus.FlagNoAutoStart,
+		Type: dbus.TypeMethodCall,
 		Headers: map[dbus.HeaderField]dbus.Variant{
 			dbus.FieldDestination: text(dest),
 			dbus.FieldPath:        dbus.MakeVariant(path),

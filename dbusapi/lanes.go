@@ -1,0 +1,160 @@
+package dbusapi
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+// Limits of what one sender, and all together, may have waiting. They are far
+// above what a client needs and far below what would hurt.
+const (
+	laneCalls = 256     // of one sender, waiting
+	laneBytes = 8 << 20 // of one sender, waiting or in work
+	laneSlow  = 32      // of one sender, overtaken and still in work
+	allBytes  = 64 << 20
+
+	// patience is how long the next call of the same sender waits for one
+	// that takes its time.
+	patience = 5 * time.Millisecond
+
+	// callOverhead is about what a call costs beside its bytes.
+	callOverhead = 512
+)
+
+// lanes runs calls: those of one sender in the order they were sent, those of
+// different senders at once. A call that takes longer than patience (it waits
+// for a process, or for a person's password) is overtaken: it goes on beside
+// its lane, and the next one begins. So a client that sends Start and then
+// Stop gets them in that order, and one that waits for a slow start can still
+// ask for anything else.
+type lanes struct {
+	ctx context.Context // ends with the connection
+
+	mu    sync.Mutex
+	lanes map[string]*lane
+	bytes int
+}
+
+// lane is one sender's. The mutex of lanes guards it.
+type lane struct {
+	all    *lanes
+	sender string
+	ctx    context.Context // ends with the sender's connection, too
+	cancel context.CancelFunc
+
+	waiting []job
+	bytes   int
+	working bool // a goroutine takes from waiting
+	slow    int  // overtaken calls in work
+}
+
+type job struct {
+	size int
+	run  func(ctx context.Context)
+}
+
+func newLanes(ctx context.Context) *lanes {
+	return &lanes{ctx: ctx, lanes: map[string]*lane{}}
+}
+
+// submit queues a call of so many bytes; it reports false, and does nothing,
+// when that would be too many. It never blocks. The context that run gets ends
+// when there is nobody left to answer.
+func (ls *lanes) submit(sender string, size int, run func(ctx context.Context)) bool {
+	size += callOverhead
+	ls.mu.Lock()
+	defer ls.mu.Unlock()
+	l := ls.lanes[sender]
+	if l == nil {
+		l = &lane{all: ls, sender: sender}
+		l.ctx, l.cancel = context.WithCancel(ls.ctx)
+		ls.lanes[sender] = l
+	}
+	// A single call always fits, whatever its size.
+	if len(l.waiting) >= laneCalls || l.bytes > 0 && l.bytes+size > laneBytes || ls.bytes > 0 && ls.bytes+size > allBytes {
+		l.dropIfIdle()
+		return false
+	}
+	l.waiting = append(l.waiting, job{size, run})
+	l.bytes += size
+	ls.bytes += size
+	l.begin()
+	return true
+}
+
+// gone tells that a sender has left the bus: nobody waits for what it asked
+// for. What it asked for is done nevertheless, for some clients send a call
+// and leave.
+func (ls *lanes) gone(sender string) {
+	ls.mu.Lock()
+	defer ls.mu.Unlock()
+	if l := ls.lanes[sender]; l != nil {
+		l.cancel()
+	}
+}
+
+// begin sets a goroutine to work where there is work and none may be at it.
+func (l *lane) begin() {
+	if !l.working && len(l.waiting) > 0 && l.slow < laneSlow {
+		l.working = true
+		go l.work()
+	}
+}
+
+func (l *lane) dropIfIdle() {
+	if !l.working && len(l.waiting) == 0 && l.slow == 0 {
+		l.cancel()
+		delete(l.all.lanes, l.sender)
+	}
+}
+
+// work runs what waits until nothing does, or until it is overtaken itself.
+func (l *lane) work() {
+	for {
+		l.all.mu.Lock()
+		if len(l.waiting) == 0 {
+			l.working = false
+			l.dropIfIdle()
+			l.all.mu.Unlock()
+			return
+		}
+		j := l.waiting[0]
+		l.waiting[0] = job{}
+		l.waiting = l.waiting[1:]
+		l.all.mu.Unlock()
+		if l.runOne(j) {
+			return
+		}
+	}
+}
+
+// runOne runs a call and reports whether it was overtaken meanwhile, so that
+// another goroutine has, or will get, the lane.
+func (l *lane) runOne(j job) (overtaken bool) {
+	done := false
+	timer := time.AfterFunc(patience, func() {
+		l.all.mu.Lock()
+		defer l.all.mu.Unlock()
+		if done {
+			return
+		}
+		overtaken = true
+		l.slow++
+		l.working = false
+		l.begin()
+	})
+	j.run(l.ctx)
+	timer.Stop()
+	l.all.mu.Lock()
+	defer l.all.mu.Unlock()
+	done = true
+	l.bytes -= j.size
+	l.all.bytes -= j.size
+	if overtaken {
+		l.slow--
+		l.begin()
+		l.dropIfIdle()
+	}
+	return overtaken
+}

@@ -25,12 +25,12 @@ type child struct {
 	gone      bool // its group was seen empty: the number may belong to others now
 	empty     bool
 	forgotten bool
+	failed    bool // never became the program: the keeper does not know it
 	termed    bool // TERM was sent: a second one would hurt
 	killing   bool
-	hit       map[procKey]bool // processes that got KILL already
+	known     map[procKey]bool // descendants that would not be recognized as orphans
+	hit       map[procKey]bool // those that got KILL already
 	rings     map[End]*ring
-	tree      []procKey // descendants, as the I/O reader saw them last
-	treeAt    time.Time
 }
 
 // procKey tells a process from a later one with its pid.
@@ -64,7 +64,11 @@ func (c *child) release() {
 
 func (c *child) closePIDFD() {
 	if c.fd >= 0 {
-		c.pidfd.Close()
+		if c.pidfd != nil {
+			c.pidfd.Close()
+		} else {
+			unix.Close(c.fd)
+		}
 		c.fd = -1
 	}
 }
@@ -138,10 +142,9 @@ func (s *Server) ended(c *child) {
 	e.MaxRSS = uint64(ru.Maxrss) << 10
 	c.exited = e
 	delete(s.byPID, c.pid)
-	if c.starting {
-		return // the helper's last words tell what failed
+	if !c.starting && !c.failed { // else the helper's last words tell what happened
+		s.tell(&message{Type: msgExited, Exited: e.body()})
 	}
-	s.tell(&message{Type: msgExited, Exited: e.body()})
 	s.tick = fastTick
 	s.reap(false)
 }

@@ -128,7 +128,7 @@ func (s *Server) startDraining() {
 
 // drainChild drains one child, if there is need.
 func (s *Server) drainChild(c *child) {
-	if s.drain == nil || c.forgotten {
+	if s.drain == nil || c.forgotten || c.starting {
 		return
 	}
 	for _, e := range [...]End{Stdout, Stderr, Progress} {

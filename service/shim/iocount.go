@@ -3,7 +3,6 @@ package shim
 import (
 	"bytes"
 	"strconv"
-	"sync/atomic"
 	"time"
 )
 
@@ -16,10 +15,9 @@ const treeAge = 30 * time.Second
 type ioReader struct {
 	s    *Server
 	jobs chan ioJob
-	// queued jobs are answered in order; a keeper that asks faster than they
-	// can be answered is refused.
-	queued atomic.Int32
-	trees  map[procKey]tree
+	done chan struct{}
+	// trees are the descendants of main processes as seen last.
+	trees map[procKey]tree
 }
 
 type tree struct {
@@ -33,17 +31,26 @@ type ioJob struct {
 	procs  map[ID]procKey // main processes, with the start of the child
 }
 
+// maxIOJobs wait at most; a keeper that asks faster is refused.
 const maxIOJobs = 16
 
 func newIOReader(s *Server) *ioReader {
-	r := &ioReader{s: s, jobs: make(chan ioJob, maxIOJobs), trees: map[procKey]tree{}}
+	r := &ioReader{s: s, jobs: make(chan ioJob, maxIOJobs), done: make(chan struct{}), trees: map[procKey]tree{}}
 	go r.run()
 	return r
 }
 
-func (r *ioReader) stop() { close(r.jobs) }
+// stop ends the reader once it has answered what it was asked, or is stuck.
+func (r *ioReader) stop() {
+	close(r.jobs)
+	select {
+	case <-r.done:
+	case <-time.After(lastWords):
+	}
+}
 
 func (r *ioReader) run() {
+	defer close(r.done)
 	for job := range r.jobs {
 		answer := &message{Type: msgIO, Seq: job.seq, IO: map[ID]IO{}}
 		for id, proc := range job.procs {

@@ -17,6 +17,7 @@ type keeper struct {
 	pid     int
 	greeted bool // hello was said: events flow
 	dead    bool
+	done    chan struct{} // closed when its goroutine has ended
 }
 
 // helloWait is how long a connection may take to say hello.
@@ -90,7 +91,7 @@ func (s *Server) connect(fd int) error {
 	}
 	k.conn = c
 	s.keeper = k
-	go k.read()
+	k.start()
 	time.AfterFunc(helloWait, func() {
 		s.post(func() {
 			if s.keeper == k && !k.greeted {
@@ -102,12 +103,26 @@ func (s *Server) connect(fd int) error {
 	return nil
 }
 
+// start begins to read.
+func (k *keeper) start() {
+	k.conn.file.SetReadDeadline(time.Time{})
+	k.done = make(chan struct{})
+	go k.read()
+}
+
 // read brings the keeper's messages to the server's goroutine, one at a time:
-// the next is read when the last has been dealt with.
+// the next is read when the last has been dealt with. A deadline in the past
+// pauses it.
 func (k *keeper) read() {
+	defer close(k.done)
 	handled := make(chan bool)
 	for {
+		// A keeper that asks and does not read the answers waits here.
+		k.conn.waitRoom(readPause)
 		m, fds, err := k.conn.receive()
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			return
+		}
 		var bad *malformed
 		final := err != nil && !errors.As(err, &bad)
 		k.s.post(func() {
@@ -141,7 +156,7 @@ func (k *keeper) read() {
 // send sends to the keeper. A failure that matters shows in the reader too.
 func (k *keeper) send(m *message, fds ...int) {
 	if err := k.conn.send(m, fds); err != nil && errors.Is(err, errQueueFull) {
-		k.s.post(func() { k.s.keeperLost(k) })
+		go k.s.post(func() { k.s.keeperLost(k) })
 	}
 }
 

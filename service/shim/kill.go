@@ -53,6 +53,9 @@ func (s *Server) killRound(c *child) {
 	if c.hit == nil {
 		c.hit = map[procKey]bool{}
 	}
+	if c.known == nil {
+		c.known = map[procKey]bool{}
+	}
 	for range maxRounds {
 		strays := s.strays(c)
 		s.groupSignal(c, unix.SIGKILL)
@@ -62,7 +65,7 @@ func (s *Server) killRound(c *child) {
 			if c.hit[key] {
 				continue
 			}
-			c.hit[key], fresh = true, true // by hit it is known when it falls to us, too
+			c.hit[key], c.known[key], fresh = true, true, true
 			if strays[i].group != c.pid {
 				signalProcess(&strays[i], unix.SIGKILL)
 			}

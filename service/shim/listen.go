@@ -14,9 +14,9 @@ import (
 // backlog: one keeper at a time, and some more to be told so.
 const backlog = 16
 
-// Listen makes a listening socket at path, mode 0600 less umask. A socket left
+// Listen makes a listening socket at path with the given mode. A socket left
 // there by a shim that is gone is replaced; a live one's is an error.
-func Listen(path string) (int, error) {
+func Listen(path string, mode os.FileMode) (int, error) {
 	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
 	if err != nil {
 		return -1, fmt.Errorf("cannot make a socket: %w", err)
@@ -27,6 +27,9 @@ func Listen(path string) (int, error) {
 		if err = os.Remove(path); err == nil {
 			err = bind()
 		}
+	}
+	if err == nil {
+		err = os.Chmod(path, mode)
 	}
 	if err == nil {
 		err = unix.Listen(fd, backlog)
@@ -56,6 +59,8 @@ func abandoned(path string) bool {
 type listener struct {
 	file *os.File
 	raw  syscall.RawConn
+	fd   int
+	done chan struct{} // closed when its goroutine has ended
 }
 
 func newListener(fd int) (*listener, error) {
@@ -67,7 +72,7 @@ func newListener(fd int) (*listener, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &listener{file, raw}, nil
+	return &listener{file: file, raw: raw, fd: fd}, nil
 }
 
 func (l *listener) accept() (int, error) {

@@ -28,7 +28,7 @@ func (s *Server) owner(st *procStat) *child {
 		}
 	}
 	for _, c := range s.byGroup {
-		if c.hit[procKey{st.pid, st.start}] {
+		if c.known[procKey{st.pid, st.start}] {
 			return c
 		}
 	}
@@ -141,11 +141,13 @@ func (s *Server) checkEmpty(c *child) {
 	if s.groupSignal(c, 0) != unix.ESRCH {
 		return
 	}
-	c.empty, c.killing, c.hit = true, false, nil
+	c.empty, c.killing, c.known, c.hit = true, false, nil, nil
 	c.closePIDFD()
 	if s.byGroup[c.pid] == c {
 		delete(s.byGroup, c.pid)
 	}
-	s.tell(&message{Type: msgEmpty, ID: c.id, Stream: text(c.stream), At: time.Now().UnixNano()})
+	if !c.failed {
+		s.tell(&message{Type: msgEmpty, ID: c.id, Stream: text(c.stream), At: time.Now().UnixNano()})
+	}
 	s.dropIfDone(c)
 }

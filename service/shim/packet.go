@@ -27,6 +27,7 @@ type conn struct {
 	err      error // why sending failed
 	queue    []packet
 	flushing bool
+	shorter  *sync.Cond // the queue has become shorter, or the connection closed
 }
 
 type packet struct {
@@ -53,11 +54,13 @@ func newConn(fd int, name string) (*conn, error) {
 		file.Close()
 		return nil, err
 	}
-	return &conn{
+	c := &conn{
 		file: file, raw: raw, fd: fd,
 		buf: make([]byte, maxPacket),
-		oob: make([]byte, unix.CmsgSpace(4*maxFDs)),
-	}, nil
+		oob: make([]byte, unix.CmsgSpace(4*(maxFDs+1))), // and a carrier
+	}
+	c.shorter = sync.NewCond(&c.mu)
+	return c, nil
 }
 
 // socketPair makes a connected pair of ends.
@@ -138,6 +141,7 @@ func (c *conn) flush() {
 				}
 				closeAll(p.fds)
 				c.queue = c.queue[1:]
+				c.shorter.Broadcast()
 				if last != nil {
 					c.err = last
 					c.dropQueue()
@@ -168,13 +172,24 @@ func (c *conn) dropQueue() {
 		closeAll(p.fds)
 	}
 	c.queue = nil
+	c.shorter.Broadcast()
 }
 
-// queued is the number of packets the peer has not taken yet.
-func (c *conn) queued() int {
+// waitRoom waits until fewer than n packets wait for the peer, or the
+// connection is closed.
+func (c *conn) waitRoom(n int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return len(c.queue)
+	for len(c.queue) >= n && !c.closed {
+		c.shorter.Wait()
+	}
+}
+
+// drain waits for the peer to take what is queued, but not for ever.
+func (c *conn) drain(most time.Duration) {
+	t := time.AfterFunc(most, c.close)
+	defer t.Stop()
+	c.waitRoom(1)
 }
 
 func (c *conn) close() {
@@ -187,6 +202,7 @@ func (c *conn) close() {
 	if !c.flushing {
 		c.dropQueue()
 	}
+	c.shorter.Broadcast()
 	c.file.Close()
 }
 

@@ -20,6 +20,7 @@ const (
 	slowTick        = 10 * time.Second // between looks for orphans nobody told us of
 	fastTick        = 100 * time.Millisecond
 	maxFastTick     = time.Second
+	lastWords       = time.Second // for the keeper to read them before the shim ends
 )
 
 // Server owns the children. Create it with NewServer and call Run.
@@ -41,16 +42,19 @@ type Server struct {
 	inspecting  int  // environments being read
 	oldKernel   bool // a pidfd cannot signal a group: before Linux 6.9
 
-	keeper   *keeper
-	lastTick time.Time     // of a look at all threads
-	tick     time.Duration // current distance between fast looks
-	drain    *drainer      // while no keeper is connected
-	stopping *stopping     // while the children are being stopped
-	leaving  bool          // Leave was asked for
-	emptied  func()        // called once when no child is left; may be nil
-	null     int           // /dev/null
-	io       *ioReader
-	signals  *signals
+	keeper    *keeper
+	listener  *listener     // nil: none
+	lastTick  time.Time     // of a look at all threads
+	tick      time.Duration // current distance between fast looks
+	drain     *drainer      // while no keeper is connected
+	stopping  *stopping     // while the children are being stopped
+	leaving   bool          // Leave was asked for
+	emptied   func()        // called once when no child is left; may be nil
+	null      int           // /dev/null
+	io        *ioReader
+	upgrading bool   // a Reexec is under way
+	resumed   *state // of the program before, until Run
+	signals   *signals
 }
 
 // Config says how a server runs. The zero value serves nobody.
@@ -119,11 +123,17 @@ func NewServer(cfg Config) (*Server, error) {
 // a program of its own call it on the main thread.
 func (s *Server) Run() error {
 	runtime.LockOSThread()
-	defer close(s.done)
-	// The child gets the mask of the thread that forks.
+	// A child gets the mask of the thread that forks.
 	if err := unix.PthreadSigmask(unix.SIG_SETMASK, &unix.Sigset_t{}, nil); err != nil {
 		return fmt.Errorf("cannot clear the signal mask: %w", err)
 	}
+	return s.run()
+}
+
+// run is Run for a server that never forks.
+func (s *Server) run() error {
+	defer close(s.done)
+	defer s.shutdown()
 	s.signals = newSignals()
 	defer s.signals.stop()
 	s.io = newIOReader(s)
@@ -137,13 +147,20 @@ func (s *Server) Run() error {
 			return err
 		}
 	}
-	beat := make(<-chan time.Time)
+	if s.resumed != nil {
+		if err := s.restore(s.resumed); err != nil {
+			return err
+		}
+		s.resumed = nil
+	}
+	var beat <-chan time.Time
 	if s.cfg.BeatEvery > 0 {
 		t := time.NewTicker(s.cfg.BeatEvery)
 		defer t.Stop()
 		beat = t.C
 	}
-	tick := time.NewTimer(slowTick)
+	stop := s.cfg.Stop
+	tick := time.NewTimer(0)
 	defer tick.Stop()
 	for !s.finished() {
 		tick.Reset(s.nextTick())
@@ -154,13 +171,13 @@ func (s *Server) Run() error {
 			s.reap(false)
 		case <-tick.C:
 			s.onTick()
-		case <-s.cfg.Stop:
+		case <-stop:
+			stop = nil
 			s.stopAll()
 		case <-beat:
 			s.cfg.Beat()
 		}
 	}
-	s.shutdown()
 	return nil
 }
 
@@ -209,7 +226,7 @@ func (s *Server) finished() bool {
 	if s.stopping != nil && s.stopping.over {
 		return true
 	}
-	return s.leaving && len(s.byGroup) == 0
+	return (s.leaving || s.stopping != nil) && len(s.byGroup) == 0
 }
 
 // whenEmpty calls f once no child has a process left.
@@ -220,15 +237,17 @@ func (s *Server) whenEmpty(f func()) {
 
 // shutdown lets go of what Run has opened.
 func (s *Server) shutdown() {
+	s.stopDraining()
 	for _, c := range s.sorted() {
 		c.release()
 		c.closePIDFD()
 	}
 	if s.keeper != nil {
+		s.keeper.conn.drain(lastWords)
 		s.keeper.conn.close()
 	}
-	if s.drain != nil {
-		s.drain.stop()
+	if s.listener != nil {
+		s.listener.close()
 	}
 	s.io.stop()
 	unix.Close(s.null)
@@ -260,23 +279,33 @@ func (s *Server) listen(fd int) error {
 	if err != nil {
 		return fmt.Errorf("cannot listen: %w", err)
 	}
+	s.listener = l
+	s.serve(l)
+	return nil
+}
+
+// serve accepts connections until the server has ended or l is paused by a
+// deadline in the past.
+func (s *Server) serve(l *listener) {
+	l.file.SetReadDeadline(time.Time{})
+	l.done = make(chan struct{})
 	go func() {
+		defer close(l.done)
 		for {
 			fd, err := l.accept()
-			if errors.Is(err, os.ErrClosed) {
+			if errors.Is(err, os.ErrClosed) || errors.Is(err, os.ErrDeadlineExceeded) {
 				return
 			}
-			if err != nil {
-				s.post(func() { s.warn("cannot accept a connection: %w", err) })
-				select { // no descriptors left, as a rule; nothing tells when there are
-				case <-s.done:
-					return
-				case <-time.After(time.Second):
-				}
+			if err == nil {
+				s.post(func() { s.accepted(fd) })
 				continue
 			}
-			s.post(func() { s.accepted(fd) })
+			s.post(func() { s.warn("cannot accept a connection: %w", err) })
+			select { // no descriptors left, as a rule; nothing tells when there are
+			case <-s.done:
+				return
+			case <-time.After(time.Second):
+			}
 		}
 	}()
-	return nil
 }

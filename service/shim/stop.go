@@ -39,8 +39,6 @@ func (s *Server) stopFurther() {
 	st := s.stopping
 	switch {
 	case st == nil:
-	case len(s.byGroup) == 0:
-		st.over = true
 	case time.Now().Before(st.deadline):
 	case !st.killed:
 		st.killed = true

@@ -19,7 +19,7 @@ func newSweeper() (*sweeper, error) {
 	if err != nil {
 		return nil, err
 	}
-	go s.Run()
+	go s.run()
 	return &sweeper{s: s, stop: func() { close(quit) }}, nil
 }
 

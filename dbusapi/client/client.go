@@ -1,0 +1,196 @@
+// Package client is the keeper seen from another program: the calls of
+// org.ffkeeper1 with Go types, and what happens as a channel of events.
+//
+//	c, err := client.Dial("system", "")
+//	if err != nil { ... }
+//	defer c.Close()
+//	pid, err := c.Start(ctx, "cam1", client.Options{Wait: "ok"})
+//	switch {
+//	case client.IsNoSuchStream(err): ...
+//	case errors.Is(err, client.ErrNotRunning): ... // the text says how to start it
+//	}
+//
+// A Client may be used from many goroutines, and outlives a restart of the bus
+// and of the keeper: the next call connects again.
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/godbus/dbus/v5"
+
+	"github.com/ffkeeper/ffkeeper/dbusapi/internal/busaddress"
+)
+
+const (
+	busName          = "org.ffkeeper1"
+	managerPath      = dbus.ObjectPath("/org/ffkeeper1")
+	managerInterface = "org.ffkeeper1.Manager"
+	streamInterface  = "org.ffkeeper1.Stream"
+
+	objectManagerInterface = "org.freedesktop.DBus.ObjectManager"
+	propertiesInterface    = "org.freedesktop.DBus.Properties"
+
+	// dialTimeout bounds connecting to a bus that hangs.
+	dialTimeout = 10 * time.Second
+)
+
+// Client speaks with the keeper on one bus.
+type Client struct {
+	// Interactive lets polkit ask the person at the terminal or the desktop
+	// for a password. Set it before the first call.
+	Interactive bool
+
+	bus, stateDir string
+
+	mu     sync.Mutex
+	conn   *dbus.Conn
+	closed bool
+}
+
+// Dial connects to a bus: "system", "session", "private" (the one whose
+// address the keeper has left in stateDir) or a D-Bus address. That there is a
+// bus does not mean that there is a keeper; the first call tells.
+func Dial(bus, stateDir string) (*Client, error) {
+	c := &Client{bus: bus, stateDir: stateDir}
+	if _, err := c.connection(); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// Close ends the connection; calls in work fail.
+func (c *Client) Close() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.closed = true
+	if c.conn != nil {
+		c.conn.Close()
+	}
+}
+
+// connection is the one in use, or a new one if that is lost.
+func (c *Client) connection() (*dbus.Conn, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		return nil, errors.New("the client is closed")
+	}
+	if c.conn != nil && c.conn.Connected() {
+		return c.conn, nil
+	}
+	conn, err := c.dial()
+	if err != nil {
+		return nil, err
+	}
+	c.conn = conn
+	return conn, nil
+}
+
+// dial makes a connection of its own.
+func (c *Client) dial(opts ...dbus.ConnOption) (*dbus.Conn, error) {
+	address, err := busaddress.Of(c.bus, c.stateDir)
+	if errors.Is(err, busaddress.ErrNoKeeper) {
+		return nil, c.notRunning()
+	}
+	if err != nil {
+		return nil, err
+	}
+	conn, err := dbus.Dial(address, opts...)
+	if err != nil {
+		if c.bus == busaddress.Private { // the file of one that was killed
+			return nil, c.notRunning()
+		}
+		return nil, fmt.Errorf("cannot connect to the %s: %w", c.busText(), err)
+	}
+	// Closing the connection ends an authentication with a bus that hangs.
+	timer := time.AfterFunc(dialTimeout, func() { conn.Close() })
+	err = conn.Auth(nil)
+	if err == nil {
+		err = conn.Hello()
+	}
+	if !timer.Stop() && err != nil {
+		err = fmt.Errorf("it does not answer: %w", err)
+	}
+	if err != nil {
+		conn.Close()
+		return nil, fmt.Errorf("cannot connect to the %s: %w", c.busText(), err)
+	}
+	return conn, nil
+}
+
+func (c *Client) busText() string {
+	switch c.bus {
+	case busaddress.System, busaddress.Session, busaddress.Private:
+		return c.bus + " bus"
+	}
+	return "bus at " + c.bus
+}
+
+// flags of every call: a client does not start the keeper behind the
+// administrator's back.
+func (c *Client) flags() dbus.Flags {
+	flags := dbus.FlagNoAutoStart
+	if c.Interactive {
+		flags |= dbus.FlagAllowInteractiveAuthorization
+	}
+	return flags
+}
+
+// call calls a method of the manager, and stores its results.
+func (c *Client) call(ctx context.Context, member string, args []any, results ...any) error {
+	return c.callOn(ctx, managerPath, managerInterface+"."+member, args, results...)
+}
+
+func (c *Client) callOn(ctx context.Context, path dbus.ObjectPath, method string, args []any, results ...any) error {
+	conn, err := c.connection()
+	if err != nil {
+		return err
+	}
+	reply := conn.Object(busName, path).CallWithContext(ctx, method, c.flags(), args...)
+	if reply.Err != nil {
+		return c.explain(reply.Err)
+	}
+	if err := reply.Store(results...); err != nil {
+		return fmt.Errorf("cannot understand the answer to %s: %w", method, err)
+	}
+	return nil
+}
+
+// callFile calls a method that answers with a descriptor. One that comes when
+// nobody waits any more is closed.
+func (c *Client) callFile(ctx context.Context, member, name string) (*os.File, error) {
+	conn, err := c.connection()
+	if err != nil {
+		return nil, err
+	}
+	call := conn.Object(busName, managerPath).Go(managerInterface+"."+member, c.flags(), make(chan *dbus.Call, 1), name)
+	select {
+	case <-call.Done:
+		return c.file(call, name)
+	case <-ctx.Done():
+		go func() {
+			<-call.Done
+			if f, err := c.file(call, name); err == nil {
+				f.Close()
+			}
+		}()
+		return nil, ctx.Err()
+	}
+}
+
+func (c *Client) file(call *dbus.Call, name string) (*os.File, error) {
+	if call.Err != nil {
+		return nil, c.explain(call.Err)
+	}
+	var fd dbus.UnixFD
+	if err := call.Store(&fd); err != nil {
+		return nil, fmt.Errorf("cannot understand the answer to %s: %w", call.Method, err)
+	}
+	return os.NewFile(uintptr(fd), name), nil
+}

@@ -12,13 +12,16 @@ const (
 
 // Definition is one stream as its files define it: complete, validated and
 // immutable. Only what can differ from start to start (variables such as
-// ${START}, environment files) is left open; Resolve fills it in.
+// ${START}, environment files) is left open; Resolve fills it in. Programs
+// without files get one from New and may change its fields until they hand it
+// on; Validate checks it.
 type Definition struct {
 	Name     string // "cam1", "cam@front"
 	Prefix   string // before the first @, else Name
 	Instance string // after the first @, else ""
 
-	Source string   // the main file, absolute
+	Source string   // the main file, absolute; of an instance, that of its template; "": made by New
+	Link   string   // of an instance: the link that makes it one, absolute; else ""
 	Files  []string // the main file and its drop-ins, in the order read
 	Digest string   // of all that was read; equal digests mean equal definitions
 
@@ -28,7 +31,7 @@ type Definition struct {
 
 	ExecStart      Command // empty where only CommandBuilder= is given
 	CommandBuilder Command // empty: none
-	AddProgress    bool    // Progress=auto
+	AddProgress    bool    // Progress=auto; without effect for TypeSimple, which nobody asks for progress
 
 	StandardInput  Stdin
 	StandardOutput Stdout
@@ -36,7 +39,9 @@ type Definition struct {
 
 	Environment      []string // NAME=value in order, later wins
 	EnvironmentFiles []EnvironmentFile
-	WorkingDirectory string // "" is /
+	WorkingDirectory string // absolute, "~" is the home directory, "" is /
+	// WorkingDirectoryOptional ("-/path"): where it is missing, / is used.
+	WorkingDirectoryOptional bool
 
 	Nice        *int // -20..19
 	UMask       *uint32
@@ -48,25 +53,37 @@ type Definition struct {
 	Requires  []string
 
 	Restart            RestartPolicy
-	RestartSec         time.Duration
-	RestartFactor      float64 // 1..
-	RestartMaxDelay    time.Duration
-	RestartJitter      float64 // 0.1 is 10 %
-	RestartMaxAttempts int     // Infinite: no limit
-	RestartReset       time.Duration
+	//lint:ignore ST1011 named after the option
+	RestartSec         time.Duration // 0..
+	RestartFactor      float64       // 1..1000
+	RestartMaxDelay    time.Duration // RestartSec..
+	RestartJitter      float64       // 0..1; 0.1 is 10 %
+	RestartMaxAttempts int           // 0..; Infinite: no limit
+	RestartReset       time.Duration // 0..; Infinity: never
 	RuntimeMax         time.Duration // Infinity: none
 
-	HealthCheck     time.Duration
-	TimeoutStart    time.Duration // Infinity: none
-	ActivityTimeout time.Duration // 0: off
+	HealthCheck     time.Duration // above 0, finite
+	TimeoutStart    time.Duration // above 0; Infinity: none
+	ActivityTimeout time.Duration // 0: off; never Infinity
 	OnStall         OnStall
-	MinSpeed        float64 // 0: off
-	TimeoutStop     time.Duration
+	MinSpeed        float64       // 0: off
+	TimeoutStop     time.Duration // above 0, at most a day: a stop ends
 
 	OnFailure []Hook
 	OnRestart []Hook
 
 	Resources Resources
+
+	// host is what Resolve needs of the machine; With sets it.
+	host *host
+	// auto: which of the standard streams were left to be decided by the
+	// command, so that a later start decides anew.
+	auto struct{ stdin, stdout bool }
+	// where each option was last given, and each name of After= and Requires=
+	// ("After cam1"), for errors found after reading.
+	where map[string]position
+	// abstract: a template checked for itself, without an instance.
+	abstract bool
 }
 
 // Infinity is the time span "infinity"; Infinite the count.
@@ -76,11 +93,17 @@ const (
 )
 
 // Command is a command line as written: split into words, variables not yet
-// expanded. Line is where it stands, for errors.
+// expanded. Line is where it begins, for errors.
 type Command struct {
 	Words []string
 	File  string
 	Line  int
+	// Lines is the line of each word of a command that spans several; nil:
+	// all stand on Line.
+	Lines []int
+	// Literal: no variables are expanded (systemd's prefix ":", and commands
+	// that do not come from a file).
+	Literal bool
 }
 
 // Stdin, Stdout, Stderr are the resolved kinds; "auto" has been decided by
@@ -156,9 +179,9 @@ type Resources struct {
 type Launch struct {
 	Path   string   // the program, absolute
 	Argv   []string // Argv[0] as written
-	Env    []string // complete
-	Dir    string
-	Stdin  Stdin // control, pipe or null
+	Env    []string // complete; each name once
+	Dir    string   // absolute
+	Stdin  Stdin    // control, pipe or null
 	Stdout Stdout
 	// StdinPlain: the command opens /dev/stdin by name, which fails on a
 	// socket, so stdin must be a plain pipe.

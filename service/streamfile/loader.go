@@ -1,0 +1,121 @@
+package streamfile
+
+import (
+	"cmp"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// Loader reads stream files. Its fields may be set before the first call; then
+// it may be used from any goroutine.
+type Loader struct {
+	// Path are the directories, the one that wins first.
+	Path []string
+	// FFmpeg is what a bare "ffmpeg" in a command runs: a name or an absolute
+	// path; "" is "ffmpeg".
+	FFmpeg string
+	// Describe tells what a command line is; addProgress: add the arguments
+	// that make ffmpeg report its progress. nil: no argument is added, and
+	// auto is null and journal.
+	Describe func(argv []string, addProgress bool) CommandTraits
+	// Redact removes secrets from what errors quote; nil: nothing is removed.
+	Redact func(string) string
+	// LookPath finds a program that has no absolute path; nil: it is looked
+	// for in the stream's PATH.
+	LookPath func(string) (string, error)
+	// User is who the commands run as, for HOME and USER; "": who this
+	// process runs as.
+	User string
+}
+
+// Set is what a Loader has read.
+type Set struct {
+	// Streams by name: those that can run, the broken and the masked ones.
+	// Templates are none.
+	Streams map[string]*Entry
+	// Errors of directories, and of files that belong to no stream.
+	Errors []*Error
+}
+
+// Entry is what the files of one stream say. Either Definition is set, or
+// Masked, or there are Errors.
+type Entry struct {
+	Name       string
+	Definition *Definition // nil if broken or masked
+	Errors     []*Error    // in the order of files and lines
+	Warnings   []*Error    // what runs, but probably not as meant
+	Files      []string    // read, in order: the main file, then drop-ins
+	Masked     bool        // the administrator says that there is no such stream
+}
+
+// Load reads all streams of the directories and checks what they want of each
+// other. It never fails as a whole: a directory that is not there is empty,
+// all else that is wrong is in Set.Errors and Entry.Errors.
+func (l *Loader) Load() *Set {
+	f := newFinder(l.Path)
+	s := &Set{Streams: make(map[string]*Entry), Errors: f.errs}
+	h := newHost(l)
+	for _, name := range f.names() {
+		if p := checkFileName(name); p != nil {
+			s.Errors = append(s.Errors, &Error{File: f.find(name + suffix), Msg: p.text(h.redact), Hint: p.hint})
+		} else if !isTemplate(name) {
+			s.Streams[name] = f.load(name, h)
+		}
+	}
+	s.Check()
+	return s
+}
+
+// LoadFile reads the one stream whose main file is path, with the drop-ins
+// beside it in path.d; of an instance, with its template and the template's
+// drop-ins beside it, or, where there is no template beside it, with that of
+// l.Path. A template is checked as far as it can be without an instance; its
+// Definition cannot run. What the stream wants of others is for Set.Check.
+func (l *Loader) LoadFile(path string) *Entry {
+	h := newHost(l)
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		abs = path
+	}
+	name, ok := strings.CutSuffix(filepath.Base(abs), suffix)
+	fail := func(p *problem) *Entry {
+		return &Entry{Name: name, Errors: []*Error{{Stream: name, File: abs, Msg: p.text(h.redact), Hint: p.hint}}}
+	}
+	if !ok {
+		return fail(wrong("rename it", "the name of a stream file ends with %s", suffix))
+	}
+	if p := checkFileName(name); p != nil {
+		return fail(p)
+	}
+	f := newFinder([]string{filepath.Dir(abs)})
+	f.elsewhere = l.Path
+	if len(f.errs) > 0 { // it may still be possible to open the file itself
+		f.put(filepath.Dir(abs), name+suffix)
+	}
+	return f.load(name, h)
+}
+
+// Unreadable reports whether one of the directories that the files of d came
+// from could not be read this time, so that nothing follows from d's stream
+// being absent, or other than it was.
+func (s *Set) Unreadable(d *Definition) bool {
+	for _, e := range s.Errors {
+		for _, file := range append([]string{d.Source, d.Link}, d.Files...) {
+			if rest, ok := strings.CutPrefix(file, e.File); ok && strings.HasPrefix(rest, "/") {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// sorted are the entries by name.
+func (s *Set) sorted() []*Entry {
+	out := make([]*Entry, 0, len(s.Streams))
+	for _, e := range s.Streams {
+		out = append(out, e)
+	}
+	slices.SortFunc(out, func(a, b *Entry) int { return cmp.Compare(a.Name, b.Name) })
+	return out
+}

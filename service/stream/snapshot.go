@@ -1,6 +1,10 @@
 package stream
 
-import "time"
+import (
+	"time"
+
+	"github.com/ffkeeper/ffkeeper/service/shim"
+)
 
 // Snapshot is everything known about a stream at one moment. It is immutable:
 // the stream's goroutine publishes a new one, readers never lock.
@@ -8,6 +12,7 @@ type Snapshot struct {
 	Name        string
 	Description string
 	SourceFile  string
+	Type        string   // ffmpeg or simple; "" where the files were never usable
 	Command     []string // redacted
 
 	State  State
@@ -19,6 +24,7 @@ type Snapshot struct {
 	NeedsRestart bool
 
 	PID         int       // 0: none
+	Child       shim.ID   // the shim's number of the process; 0: none
 	Started     time.Time // of this run; zero: none
 	StateSince  time.Time
 	NextRestart time.Time // zero: none pending

@@ -1,0 +1,174 @@
+package service_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/ffkeeper/ffkeeper/service"
+	"github.com/ffkeeper/ffkeeper/service/shim"
+	"github.com/ffkeeper/ffkeeper/service/stream"
+)
+
+func TestACommandThatIgnoresEverythingIsKilledWithAllItsProcesses(t *testing.T) {
+	k := newKeeper(t, map[string]string{"s": "Type=simple\nTimeoutStopSec=500ms\n" +
+		`ExecStart=sh -c "trap '' TERM INT HUP; (trap '' TERM; sleep 1001) & setsid sh -c 'echo $$$$ > @WORK@/escaped; trap \"\" TERM; sleep 1002' & echo up; while :; do sleep 1003; done"`})
+	pid := k.start("s")
+	var escaped int
+	k.until("s", "its processes", func(s *stream.Snapshot) bool {
+		escaped = readPID(k.path("escaped"))
+		return escaped > 0 && len(s.Lines) > 0
+	})
+	s := k.stop("s")
+	if alive(pid) || alive(escaped) {
+		t.Errorf("main alive %v, escaped alive %v", alive(pid), alive(escaped))
+	}
+	if !k.log.has("s", stream.KindForced) || s.Detail == "" || !slices.Equal(s.ExitCodes, []int{-9}) {
+		t.Errorf("%q, %v, %v", s.Detail, s.ExitCodes, k.log.events("s"))
+	}
+}
+
+// TestAnUnkillableProcessIsFollowedUntilItIsGone freezes a process: a task in
+// the freezer of cgroup v1 sleeps uninterruptibly and heeds no KILL.
+func TestAnUnkillableProcessIsFollowedUntilItIsGone(t *testing.T) {
+	t.Parallel()
+	freeze := freezer(t)
+	k := newKeeper(t, map[string]string{"s": "Type=simple\nTimeoutStopSec=300ms\nExecStart=sleep 1000"})
+	pid := k.start("s")
+	thaw := freeze(pid)
+	defer thaw()
+	err := k.Stop(k.ctx(), "s", service.CallOptions{})
+	if kindOf(err) != service.Busy {
+		t.Errorf("stop: %v", err)
+	}
+	if s := k.snap("s"); s.State != stream.StateZombie || s.Reason != stream.ReasonStuck {
+		t.Fatalf("%s/%s", s.State, s.Reason)
+	}
+	if _, err := k.Start(k.ctx(), "s", service.CallOptions{}); kindOf(err) != service.Busy {
+		t.Errorf("start: %v", err)
+	}
+	if s := k.snap("s"); s.State != stream.StateZombie || s.PID != pid {
+		t.Fatalf("doubled: %s, pid %d", s.State, s.PID)
+	}
+	thaw()
+	s := k.until("s", "a new process", func(s *stream.Snapshot) bool { return s.State == stream.StateRunning })
+	if s.PID == pid || alive(pid) {
+		t.Errorf("pid %d, was %d", s.PID, pid)
+	}
+}
+
+// freezer answers a function that freezes a process.
+func freezer(t *testing.T) func(pid int) (thaw func()) {
+	t.Helper()
+	if os.Getenv("FFKEEPER_TEST_NO_FREEZER") != "" {
+		t.Skip("SKIPPED: FFKEEPER_TEST_NO_FREEZER says that this machine has no cgroup v1 freezer")
+	}
+	dir, err := os.MkdirTemp("/sys/fs/cgroup/freezer", "ffkeeper-test-")
+	if err != nil {
+		t.Fatalf("no cgroup v1 freezer (FFKEEPER_TEST_NO_FREEZER=1 to do without): %v", err)
+	}
+	write := func(file, text string) {
+		if err := os.WriteFile(filepath.Join(dir, file), []byte(text), 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Cleanup(func() {
+		write("freezer.state", "THAWED")
+		for range 100 {
+			if os.Remove(dir) == nil {
+				return
+			}
+			time.Sleep(20 * time.Millisecond)
+		}
+	})
+	return func(pid int) func() {
+		write("cgroup.procs", strconv.Itoa(pid))
+		write("freezer.state", "FROZEN")
+		return func() { write("freezer.state", "THAWED") }
+	}
+}
+
+// TestOrphansDieWithTheirStream: what a wrapper left running is ended before
+// the stream is started anew, and reaped.
+func TestOrphansDieWithTheirStream(t *testing.T) {
+	k := newKeeper(t, map[string]string{"s": "Type=simple\nRestartSec=10ms\n" +
+		`ExecStart=sh -c "sleep 1000 & echo $$! > @WORK@/orphan; exit 1"`})
+	k.Start(k.ctx(), "s", service.CallOptions{Wait: service.WaitNone})
+	var first int
+	k.until("s", "an orphan", func(*stream.Snapshot) bool { first = readPID(k.path("orphan")); return first > 0 })
+	k.until("s", "a restart", func(s *stream.Snapshot) bool { return s.RestartCount > 0 })
+	if _, err := os.Stat(fmt.Sprintf("/proc/%d", first)); err == nil {
+		t.Errorf("the orphan %d of the first run is there still, or a zombie", first)
+	}
+}
+
+// TestALostShimTakesItsStreamsAlongAndTheyAreStartedAnew kills a shim that is
+// the keeper's child.
+func TestALostShimTakesItsStreamsAlongAndTheyAreStartedAnew(t *testing.T) {
+	program := buildShim(t)
+	var client atomic.Pointer[shim.Client]
+	k := newKeeper(t, map[string]string{
+		"a":    "Type=simple\nExecStart=sleep 1000",
+		"pipe": "Type=simple\nExecStart=sh -c \"sleep 1001 | sleep 1002\"",
+		"off":  "Type=simple\nAutostart=no\nExecStart=sleep 1000",
+	}, func(o *service.Options) {
+		o.Shim = launcher(program, &client)
+	})
+	k.Autostart(k.ctx())
+	pids := map[string]int{}
+	for _, name := range []string{"a", "pipe"} {
+		pids[name] = k.untilState(name, stream.StateRunning).PID
+	}
+	k.until("pipe", "the pipeline", func(*stream.Snapshot) bool { return count(t, "sleep 1001") == 1 })
+	proc, _ := os.FindProcess(client.Load().Hello().PID)
+	proc.Kill()
+	for name, old := range pids {
+		s := k.until(name, "a new process", func(s *stream.Snapshot) bool { return s.PID != 0 && s.PID != old })
+		if alive(old) {
+			t.Errorf("%s: the old process %d lives", name, old)
+		}
+		if !k.log.has(name, stream.KindShimLost) || s.ConsecutiveFailures != 0 {
+			t.Errorf("%s: %v, %d failures", name, k.log.events(name), s.ConsecutiveFailures)
+		}
+	}
+	if s := k.snap("off"); s.State != stream.StateStopped {
+		t.Errorf("off: %s", s.State)
+	}
+	k.until("pipe", "one pipeline", func(*stream.Snapshot) bool { return count(t, "sleep 1001") == 1 })
+}
+
+// count is how many living processes have that command line.
+func count(t *testing.T, cmdline string) (n int) {
+	t.Helper()
+	dirs, _ := filepath.Glob("/proc/[0-9]*")
+	for _, d := range dirs {
+		b, err := os.ReadFile(d + "/cmdline")
+		if err == nil && strings.TrimSpace(strings.ReplaceAll(string(b), "\x00", " ")) == cmdline {
+			pid, _ := strconv.Atoi(filepath.Base(d))
+			if alive(pid) {
+				n++
+			}
+		}
+	}
+	return n
+}
+
+func TestFastStartThatTakesLongerThanTheTimeoutIsFinished(t *testing.T) {
+	t.Parallel()
+	k := newKeeper(t, map[string]string{"s": "TimeoutStopSec=1s\n" +
+		"ExecStart=@FAKE@ -fake slowfinish=2s -progress pipe:3 -i x -y @WORK@/out.mp4"})
+	k.startOK("s")
+	begun := time.Now()
+	if s := k.stop("s"); s.Detail != "" || k.log.has("s", stream.KindForced) {
+		t.Errorf("%q, %v", s.Detail, k.log.events("s"))
+	}
+	if took := time.Since(begun); took < 1500*time.Millisecond {
+		t.Errorf("took only %s: nothing was shown", took)
+	}
+}

@@ -1,0 +1,304 @@
+// Package service is the keeper: the set of streams, their order, reload,
+// report and heartbeat.
+//
+// Place in the flow: definitions come from the streamfile room (or from an
+// embedding program), each becomes a stream.Stream with a goroutine of its
+// own; the shim's events are routed to them by name; their transitions go to
+// everyone who subscribed, the bus face first of all.
+//
+// A Go program may keep a stream on air with nothing but this package: see
+// the example.
+//
+// Invariants:
+//   - the mutex guards which streams there are, never what one of them is;
+//   - a stream leaves the set only when nothing of it runs;
+//   - nothing here waits for a stream while it holds the mutex.
+package service
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/ffkeeper/ffkeeper/procmon"
+	"github.com/ffkeeper/ffkeeper/service/ffmpeg"
+	"github.com/ffkeeper/ffkeeper/service/pump"
+	"github.com/ffkeeper/ffkeeper/service/redact"
+	"github.com/ffkeeper/ffkeeper/service/shim"
+	"github.com/ffkeeper/ffkeeper/service/stream"
+	"github.com/ffkeeper/ffkeeper/service/streamfile"
+)
+
+// Options are what a Keeper is made of.
+type Options struct {
+	// Path is the directories of stream files, the first wins. Empty: there
+	// are no files, streams come by Add.
+	Path []string
+	// FFmpeg is what a bare ffmpeg in ExecStart= runs; "" is "ffmpeg".
+	FFmpeg string
+	// Shim connects to the shim; nil runs it in this process.
+	Shim ShimConnector
+	// Log receives everything; nil is slog's default.
+	Log slog.Handler
+}
+
+// Keeper keeps streams on air.
+type Keeper struct {
+	opts    Options
+	log     *slog.Logger
+	streams *slog.Logger // unredacted handler for lines redacted already
+	redact  *redact.Redactor
+	pump    *pump.Pump
+	link    *link
+	hub     hub
+	host    *procmon.Host
+	sampler sampler
+
+	ctx    context.Context
+	cancel context.CancelFunc
+	wg     sync.WaitGroup
+	closed atomic.Bool
+
+	reloading sync.Mutex // one reload at a time
+
+	mu     sync.RWMutex
+	set    map[string]*member
+	graph  graph
+	byPID  map[int]string
+	failed atomic.Int64
+}
+
+// member is one stream of the set.
+type member struct {
+	*stream.Stream
+	added  bool // by Add, not from a file
+	def    *streamfile.Definition
+	broken string
+	cancel context.CancelFunc
+	gone   chan struct{} // closed when it has left the set
+}
+
+// New makes a keeper, connects to the shim and reads the stream files. It
+// starts nothing: see Autostart. Close ends it.
+func New(opts Options) (*Keeper, error) {
+	if opts.FFmpeg == "" {
+		opts.FFmpeg = "ffmpeg"
+	}
+	if opts.Log == nil {
+		opts.Log = slog.Default().Handler()
+	}
+	if opts.Shim == nil {
+		opts.Shim = func(_ context.Context, h shim.Handler) (*shim.Client, error) { return shim.InProcess(h) }
+	}
+	r := redact.New()
+	p, err := pump.New()
+	if err != nil {
+		return nil, fmt.Errorf("cannot start the keeper: %w", err)
+	}
+	k := &Keeper{
+		opts: opts, redact: r, pump: p, host: procmon.NewHost(),
+		log: slog.New(r.Handler(opts.Log)), streams: slog.New(opts.Log),
+		set: make(map[string]*member), byPID: make(map[int]string),
+	}
+	k.ctx, k.cancel = context.WithCancel(context.Background())
+	k.link = &link{connect: opts.Shim, log: k.log, event: k.route, lost: k.shimLost, back: k.shimBack, poke: make(chan struct{}, 1)}
+	if err := k.link.open(k.ctx); err != nil {
+		k.cancel()
+		p.Close()
+		return nil, fmt.Errorf("cannot start the keeper: %w", err)
+	}
+	k.wg.Go(func() { k.link.run(k.ctx) })
+	k.sampler.init(k)
+	k.wg.Go(func() { k.sampler.run(k.ctx) })
+	k.load()
+	return k, nil
+}
+
+// Close lets go of everything at once. Streams that still run end with an
+// in-process shim or one that is our child; who wants them finished properly
+// calls StopAll first.
+func (k *Keeper) Close() error {
+	if k.closed.Swap(true) {
+		return nil
+	}
+	k.link.close()
+	k.cancel()
+	k.wg.Wait()
+	return k.pump.Close()
+}
+
+// Redactor is the keeper's: who logs or shows anything uses it.
+func (k *Keeper) Redactor() *redact.Redactor { return k.redact }
+
+// Hooks are what an embedding program may give with a stream.
+type Hooks struct {
+	// Command builds the command before every start, in place of the
+	// definition's. It has ten seconds.
+	Command func(ctx context.Context) ([]string, error)
+	// OnRestart is called when a new process follows an earlier one,
+	// OnFailure when the stream has failed for good; each on a goroutine of
+	// its own.
+	OnRestart, OnFailure func(*stream.Snapshot)
+}
+
+// Add adds a stream that has no file. It is not started. A reload leaves it
+// alone.
+func (k *Keeper) Add(def *streamfile.Definition, h Hooks) error {
+	if errs := def.Validate(); len(errs) > 0 {
+		all := make([]error, len(errs))
+		for i, e := range errs {
+			all[i] = e
+		}
+		return &Error{Kind: BadSetting, Text: errors.Join(all...).Error()}
+	}
+	def = def.With(k.loader())
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if _, ok := k.set[def.Name]; ok {
+		return &Error{Kind: InvalidArgs, Text: def.Name + ": there is such a stream already"}
+	}
+	k.addLocked(def.Name, def, "", h, true)
+	k.graph = k.graphLocked()
+	return nil
+}
+
+// addLocked makes the stream and runs it.
+func (k *Keeper) addLocked(name string, def *streamfile.Definition, broken string, h Hooks, added bool) *member {
+	m := &member{added: added, def: def, broken: broken, gone: make(chan struct{})}
+	m.Stream = stream.New(stream.Config{
+		Name: name, Definition: def, Broken: broken,
+		Shim: k.link, Pump: k.pump, Log: k.streams, Redact: k.redact,
+		Publish:   func(t stream.Transition) { k.publish(m, t) },
+		AwaitDeps: k.awaitDeps, HostSlow: k.sampler.hostSlow,
+		StartOther: func(other string) { k.startOther(name, other) },
+		Command:    h.Command, OnRestart: h.OnRestart, OnFailure: h.OnFailure,
+	})
+	var ctx context.Context
+	ctx, m.cancel = context.WithCancel(k.ctx)
+	k.set[name] = m
+	k.wg.Go(func() { m.Run(ctx) })
+	k.hub.send(Event{Type: EventNew, Name: name, Snapshot: m.Core()})
+	return m
+}
+
+// publish is called by a stream's owner for each transition.
+func (k *Keeper) publish(m *member, t stream.Transition) {
+	name := m.Name()
+	events := make([]Event, 0, 3)
+	add := func(e EventType) {
+		events = append(events, Event{Type: e, Name: name, Snapshot: t.New, Old: t.Old})
+	}
+	if t.Old.PID != t.New.PID {
+		k.mu.Lock()
+		if k.byPID[t.Old.PID] == name {
+			delete(k.byPID, t.Old.PID)
+		}
+		if t.New.PID != 0 {
+			k.byPID[t.New.PID] = name
+		}
+		k.mu.Unlock()
+	}
+	add(EventTransition)
+	if t.Restarted {
+		add(EventRestarted)
+	}
+	if t.Failed {
+		add(EventFailed)
+	}
+	if t.Removed {
+		k.mu.Lock()
+		if k.set[name] == m {
+			delete(k.set, name)
+			close(m.gone)
+			m.cancel()
+			add(EventRemoved)
+		}
+		k.mu.Unlock()
+	}
+	k.hub.send(events...)
+}
+
+// route takes the shim's events to the streams they are about.
+func (k *Keeper) route(ev shim.Event) {
+	var name string
+	switch ev := ev.(type) {
+	case shim.Exited:
+		name = ev.Stream
+	case shim.Empty:
+		name = ev.Stream
+	}
+	k.mu.RLock()
+	m := k.set[stream.OwnerOf(name)]
+	k.mu.RUnlock()
+	if m != nil {
+		m.ShimEvent(ev)
+	} else if ev, ok := ev.(shim.Exited); ok {
+		k.link.Forget(ev.ID)
+	}
+}
+
+func (k *Keeper) shimLost() {
+	for _, m := range k.members() {
+		m.ShimLost()
+	}
+}
+
+func (k *Keeper) shimBack() {
+	for _, m := range k.members() {
+		m.ShimBack()
+	}
+}
+
+// members is everyone in the set, in no order.
+func (k *Keeper) members() []*member {
+	k.mu.RLock()
+	defer k.mu.RUnlock()
+	out := make([]*member, 0, len(k.set))
+	for _, m := range k.set {
+		out = append(out, m)
+	}
+	return out
+}
+
+func (k *Keeper) member(name string) (*member, error) {
+	k.mu.RLock()
+	defer k.mu.RUnlock()
+	if m := k.set[name]; m != nil {
+		return m, nil
+	}
+	return nil, &Error{Kind: NoSuchStream, Text: fmt.Sprintf("there is no stream %q", name)}
+}
+
+func (k *Keeper) startOther(from, name string) {
+	ctx, cancel := context.WithTimeout(k.ctx, time.Minute)
+	defer cancel()
+	if _, err := k.Start(ctx, name, CallOptions{Wait: WaitNone}); err != nil {
+		k.log.Error("cannot start the stream that another one's hook names", "FFKEEPER_STREAM", from, "other", name, "error", err)
+	}
+}
+
+// describe is what the ffmpeg room knows of a command, for the streamfile
+// room.
+func (k *Keeper) describe(argv []string, addProgress bool) streamfile.CommandTraits {
+	return Describe(k.opts.FFmpeg)(argv, addProgress)
+}
+
+// Describe answers the function that tells the streamfile room what a command
+// is, given what a bare ffmpeg runs.
+func Describe(configured string) func(argv []string, addProgress bool) streamfile.CommandTraits {
+	return func(argv []string, addProgress bool) streamfile.CommandTraits {
+		if len(argv) == 0 || !ffmpeg.IsFFmpeg(argv[0], configured) {
+			// A wrapper: whether it passes q on only it knows; it does no harm.
+			return streamfile.CommandTraits{Argv: argv, ControlQ: true}
+		}
+		a := ffmpeg.Prepare(argv, addProgress)
+		return streamfile.CommandTraits{
+			Argv: a.Argv, StdinIsData: a.StdinIsData, StdinPlain: a.StdinPlain,
+			StdoutIsData: a.StdoutIsData, ControlQ: a.ControlQ,
+		}
+	}
+}

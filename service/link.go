@@ -1,0 +1,234 @@
+package service
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/ffkeeper/ffkeeper/service/shim"
+	"github.com/ffkeeper/ffkeeper/service/stream"
+)
+
+// ShimConnector makes a connection to a shim: in this process, a child, or
+// through a socket. It is called again when that shim is lost.
+type ShimConnector func(ctx context.Context, h shim.Handler) (*shim.Client, error)
+
+// Distances of attempts to reach a shim.
+const (
+	linkRetryFirst = 50 * time.Millisecond
+	linkRetryMost  = 5 * time.Second
+	// leftoverWait is how long a shim's processes of an earlier keeper may
+	// take to end before theirs is taken as stuck.
+	leftoverWait = 10 * time.Second
+)
+
+var errShimLost = errors.New("the shim is gone")
+
+// link is the one connection to the shim, whichever that is at the moment.
+type link struct {
+	connect ShimConnector
+	log     *slog.Logger
+	event   func(shim.Event)
+	lost    func()
+	back    func()
+
+	client atomic.Pointer[shim.Client]
+	closed atomic.Bool
+	poke   chan struct{} // capacity 1: something has ended
+
+	mu    sync.Mutex
+	ended map[shim.ID]bool // of which nothing is left, while clear looks on
+}
+
+// open connects, and ends what the shim still holds for an earlier keeper: no
+// stream may run twice.
+func (l *link) open(ctx context.Context) error {
+	l.mu.Lock()
+	l.ended = make(map[shim.ID]bool)
+	l.mu.Unlock()
+	c, err := l.connect(ctx, l.handle)
+	if err != nil {
+		return err
+	}
+	if err := l.clear(ctx, c); err != nil {
+		c.Close()
+		return err
+	}
+	l.mu.Lock()
+	l.ended = nil
+	l.mu.Unlock()
+	l.client.Store(c)
+	return nil
+}
+
+// handle takes the shim's events: those of leftovers are for clear.
+func (l *link) handle(ev shim.Event) {
+	switch ev := ev.(type) {
+	case shim.Empty:
+		l.mu.Lock()
+		if l.ended != nil {
+			l.ended[ev.ID] = true
+		}
+		l.mu.Unlock()
+		select {
+		case l.poke <- struct{}{}:
+		default:
+		}
+	case shim.Warning:
+		l.log.Warn(ev.Text)
+		return
+	}
+	l.event(ev)
+}
+
+// clear ends what an earlier keeper left.
+func (l *link) clear(ctx context.Context, c *shim.Client) error {
+	hello := c.Hello()
+	left := 0
+	for _, held := range hello.Children {
+		for _, f := range []*os.File{held.PIDFD, held.Stdin, held.Stdout, held.Stderr, held.Progress} {
+			if f != nil {
+				f.Close()
+			}
+		}
+		if !held.Empty {
+			left++
+			l.log.Warn("ending a process of an earlier keeper", "FFKEEPER_STREAM", held.Stream, "FFKEEPER_PID", held.PID)
+			c.Kill(held.ID)
+		}
+		c.Forget(held.ID)
+	}
+	if left == 0 {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, leftoverWait)
+	defer cancel()
+	for _, held := range hello.Children {
+		for !held.Empty && !l.hasEnded(held.ID) {
+			select {
+			case <-l.poke:
+			case <-c.Lost():
+				return c.Err()
+			case <-ctx.Done():
+				return fmt.Errorf("process %d of stream %s, of an earlier keeper, does not end", held.PID, held.Stream)
+			}
+		}
+	}
+	return nil
+}
+
+func (l *link) hasEnded(id shim.ID) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.ended[id]
+}
+
+// run watches the shim and replaces a lost one until ctx ends.
+func (l *link) run(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-l.client.Load().Lost():
+		}
+		if l.closed.Load() {
+			return
+		}
+		l.log.Error("the shim is gone", "error", l.client.Load().Err())
+		l.lost()
+		if !l.reopen(ctx) {
+			return
+		}
+		l.log.Info("connected to a new shim")
+		l.back()
+	}
+}
+
+func (l *link) reopen(ctx context.Context) bool {
+	for wait := linkRetryFirst; ; wait = min(2*wait, linkRetryMost) {
+		err := l.open(ctx)
+		if err == nil {
+			return true
+		}
+		l.log.Error("cannot reach a shim", "error", err, "retry_in", wait)
+		select {
+		case <-ctx.Done():
+			return false
+		case <-time.After(wait):
+		}
+	}
+}
+
+// current is the client, or nil where the shim is gone.
+func (l *link) current() *shim.Client {
+	c := l.client.Load()
+	if c == nil {
+		return nil
+	}
+	select {
+	case <-c.Lost():
+		return nil
+	default:
+		return c
+	}
+}
+
+// close ends the connection; the shim leaves when its children are gone.
+func (l *link) close() {
+	l.closed.Store(true)
+	if c := l.client.Load(); c != nil {
+		c.Close()
+	}
+}
+
+// The rest is stream.Shim.
+var _ stream.Shim = (*link)(nil)
+
+func (l *link) Spawn(req shim.SpawnRequest, extra []*os.File, done func(*shim.Child, error)) {
+	if c := l.current(); c != nil {
+		c.Spawn(req, extra, done)
+		return
+	}
+	done(nil, errShimLost)
+}
+
+func (l *link) Signal(id shim.ID, sig syscall.Signal, scope shim.Scope) error {
+	if c := l.current(); c != nil {
+		return c.Signal(id, sig, scope)
+	}
+	return errShimLost
+}
+
+func (l *link) Kill(id shim.ID) error {
+	if c := l.current(); c != nil {
+		return c.Kill(id)
+	}
+	return errShimLost
+}
+
+func (l *link) CloseEnd(id shim.ID, end shim.End) error {
+	if c := l.current(); c != nil {
+		return c.CloseEnd(id, end)
+	}
+	return errShimLost
+}
+
+func (l *link) Forget(id shim.ID) error {
+	if c := l.current(); c != nil {
+		return c.Forget(id)
+	}
+	return errShimLost
+}
+
+func (l *link) IO(ctx context.Context, ids []shim.ID) (map[shim.ID]shim.IO, error) {
+	if c := l.current(); c != nil {
+		return c.IO(ctx, ids)
+	}
+	return nil, errShimLost
+}

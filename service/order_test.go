@@ -1,0 +1,100 @@
+package service_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/ffkeeper/ffkeeper/service"
+	"github.com/ffkeeper/ffkeeper/service/stream"
+)
+
+// said is a simple stream that counts as delivering once it has spoken.
+const said = "Type=simple\nExecStart=sh -c \"echo up; exec sleep 1000\"\n"
+
+// order is the streams' events of one kind in the order they happened.
+func (k *keeper) order(kind stream.Kind) (names []string) {
+	k.log.mu.Lock()
+	defer k.log.mu.Unlock()
+	for _, e := range k.log.r {
+		if e.attrs["FFKEEPER_EVENT"] == string(kind) {
+			names = append(names, e.attrs["FFKEEPER_STREAM"])
+		}
+	}
+	return names
+}
+
+func TestStartAllAndStopAllFollowAfterAndRequires(t *testing.T) {
+	k := newKeeper(t, map[string]string{
+		// b's name sorts before what it comes after
+		"b0": said + "After=c1", "c1": said, "a2": said + "Requires=b0", "free": said,
+	})
+	if f := k.StartAll(k.ctx(), service.CallOptions{Wait: service.WaitOK}); f != nil {
+		t.Fatal(f)
+	}
+	started := slices.DeleteFunc(k.order(stream.KindStarted), func(n string) bool { return n == "free" })
+	if strings.Join(started, " ") != "c1 b0 a2" {
+		t.Errorf("started %v", started)
+	}
+	if !k.AllHealthy() {
+		t.Error("not all healthy")
+	}
+	if f := k.StopAll(k.ctx(), service.CallOptions{}); f != nil {
+		t.Fatal(f)
+	}
+	stopped := slices.DeleteFunc(k.order(stream.KindStopped), func(n string) bool { return n == "free" })
+	if strings.Join(stopped, " ") != "a2 b0 c1" {
+		t.Errorf("stopped %v", stopped)
+	}
+}
+
+func TestStartingAStreamStartsWhatItRequires(t *testing.T) {
+	k := newKeeper(t, map[string]string{"a": said, "b": said + "Requires=a"})
+	k.startOK("b")
+	if s := k.snap("a"); s.State != stream.StateRunning {
+		t.Errorf("a is %s", s.State)
+	}
+	k.stop("a")
+	if s := k.snap("b"); s.State != stream.StateStopped {
+		t.Errorf("a stop of what it requires leaves b %s", s.State)
+	}
+}
+
+func TestARestartTakesDependentsAlong(t *testing.T) {
+	k := newKeeper(t, map[string]string{"a": said, "b": said + "Requires=a"})
+	a, b := k.startOK("a"), k.startOK("b")
+	if _, err := k.Restart(k.ctx(), "a", service.CallOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	k.until("b", "a new process", func(s *stream.Snapshot) bool { return s.PID != 0 && s.PID != b })
+	if s := k.snap("a"); s.PID == a {
+		t.Error("a was not restarted")
+	}
+}
+
+func TestWhatRequiresAFailedStreamFailsForThatReason(t *testing.T) {
+	k := newKeeper(t, map[string]string{
+		"a": "Type=simple\nRestart=no\nCommandBuilder=false", "b": said + "Requires=a\nRestartSec=1h\nRestartMaxDelaySec=1h",
+	})
+	_, err := k.Start(k.ctx(), "b", service.CallOptions{})
+	if err == nil || !strings.Contains(err.Error(), "requires a, which has failed") {
+		t.Errorf("error %v", err)
+	}
+	if s := k.snap("b"); s.Reason != stream.ReasonRequiresFailed {
+		t.Errorf("reason %s", s.Reason)
+	}
+}
+
+func TestACycleIsAnErrorAndTheOthersRun(t *testing.T) {
+	k := newKeeper(t, map[string]string{"a": said + "After=b", "b": said + "After=a", "c": said})
+	k.startOK("c")
+	for _, name := range []string{"a", "b"} {
+		_, err := k.Start(k.ctx(), name, service.CallOptions{})
+		if kindOf(err) != service.BadSetting || !strings.Contains(err.Error(), "→") {
+			t.Errorf("%s: %v", name, err)
+		}
+		if s := k.snap(name); s.State != stream.StateFailed || s.Reason != stream.ReasonBadSetting {
+			t.Errorf("%s is %s/%s", name, s.State, s.Reason)
+		}
+	}
+}

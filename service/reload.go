@@ -1,0 +1,163 @@
+package service
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	"github.com/ffkeeper/ffkeeper/service/streamfile"
+)
+
+// What Reload did to a stream.
+const (
+	ChangeAdded   = "added"
+	ChangeChanged = "changed"
+	ChangeRemoved = "removed"
+	ChangeError   = "error"
+)
+
+func (k *Keeper) loader() *streamfile.Loader {
+	return &streamfile.Loader{
+		Path: k.opts.Path, FFmpeg: k.opts.FFmpeg, Describe: k.describe, Redact: k.redact.String,
+	}
+}
+
+// read reads all files; directories that cannot be read are logged.
+func (k *Keeper) read() *streamfile.Set {
+	set := k.loader().Load()
+	for _, err := range set.Errors {
+		k.log.Error("cannot read stream files", "error", err)
+	}
+	for name, e := range set.Streams {
+		for _, w := range e.Warnings {
+			k.log.Warn(w.Error(), "FFKEEPER_STREAM", name)
+		}
+	}
+	return set
+}
+
+// load fills the set for the first time.
+func (k *Keeper) load() {
+	if len(k.opts.Path) == 0 {
+		return
+	}
+	set := k.read()
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for name, e := range set.Streams {
+		if !e.Masked {
+			k.addLocked(name, e.Definition, problems(e), Hooks{}, false)
+		}
+	}
+	k.graph = k.graphLocked()
+}
+
+// problems is all that is wrong with a stream's files, a line each; "" where
+// they can be used.
+func problems(e *streamfile.Entry) string {
+	if e.Definition != nil {
+		return ""
+	}
+	lines := make([]string, len(e.Errors))
+	for i, err := range e.Errors {
+		lines[i] = err.Error()
+	}
+	if len(lines) == 0 {
+		return e.Name + ": its files cannot be used"
+	}
+	return strings.Join(lines, "\n")
+}
+
+// Reload reads the stream files anew. New streams are started where they say
+// Autostart=, those whose file is gone are stopped and forgotten, changed ones
+// run on with NeedsRestart; broken files leave what is in force in force and
+// are answered with Kind ChangeError. Streams whose files did not change are
+// not touched.
+func (k *Keeper) Reload(ctx context.Context) ([]Change, error) {
+	k.reloading.Lock()
+	defer k.reloading.Unlock()
+	if len(k.opts.Path) == 0 {
+		return nil, nil
+	}
+	set := k.read()
+	var changes []Change
+	change := func(kind, name, detail string) { changes = append(changes, Change{kind, name, detail}) }
+	for _, err := range set.Errors {
+		change(ChangeError, "", err.Error())
+	}
+
+	var fresh []string
+	var changed []*member
+	k.mu.Lock()
+	for name, e := range set.Streams {
+		if e.Masked {
+			continue
+		}
+		m := k.set[name]
+		switch {
+		case m == nil:
+			k.addLocked(name, e.Definition, problems(e), Hooks{}, false)
+			if e.Definition == nil {
+				change(ChangeError, name, problems(e))
+				continue
+			}
+			change(ChangeAdded, name, e.Definition.Source)
+			if e.Definition.Autostart {
+				fresh = append(fresh, name)
+			}
+		case m.added:
+			change(ChangeError, name, "there is a stream of that name that came from no file")
+		case e.Definition == nil:
+			change(ChangeError, name, problems(e))
+			if m.broken != problems(e) {
+				m.broken = problems(e)
+				changed = append(changed, m)
+			}
+		case m.broken != "" || m.def == nil || m.def.Digest != e.Definition.Digest:
+			change(ChangeChanged, name, e.Definition.Source)
+			m.def, m.broken = e.Definition, ""
+			changed = append(changed, m)
+		}
+	}
+	var removed []*member
+	for name, m := range k.set {
+		if e := set.Streams[name]; !m.added && (e == nil || e.Masked) && !unreadable(set, m) {
+			change(ChangeRemoved, name, "")
+			removed = append(removed, m)
+		}
+	}
+	k.graph = k.graphLocked()
+	k.mu.Unlock()
+
+	for _, m := range changed {
+		def := m.def
+		if m.broken != "" {
+			def = nil
+		}
+		if err := m.Reload(ctx, def, m.broken); err != nil {
+			return changes, err
+		}
+	}
+	for _, m := range removed {
+		m.Remove()
+	}
+	k.startSome(ctx, fresh, CallOptions{Wait: WaitNone})
+	for _, m := range removed {
+		select {
+		case <-m.gone:
+		case <-ctx.Done():
+			return changes, ctx.Err()
+		}
+	}
+	slices.SortFunc(changes, func(a, b Change) int { return strings.Compare(a.Name, b.Name) })
+	return changes, nil
+}
+
+// unreadable: a directory that cannot be read now says nothing about the
+// streams that came from it; they are not gone.
+func unreadable(set *streamfile.Set, m *member) bool {
+	if m.def == nil {
+		return len(set.Errors) > 0
+	}
+	return set.Unreadable(m.def)
+}

@@ -1,0 +1,238 @@
+package stream
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/ffkeeper/ffkeeper/service/ffmpeg"
+	"github.com/ffkeeper/ffkeeper/service/streamfile"
+)
+
+func (m *machine) simple() bool { return m.def != nil && m.def.Type == streamfile.TypeSimple }
+
+func (m *machine) onBlock(now time.Time, ev evBlock) {
+	if ev.slow && m.tooSlow == ReasonNone {
+		m.tooSlow = ReasonTooSlow
+	} else if !ev.slow {
+		m.tooSlow = ReasonNone
+	}
+	if !m.live.Feed(ev.block, now).Any() {
+		return
+	}
+	m.moved, m.lastActivity = now, now
+	m.stallLogged = false
+	if !m.delivered && m.main {
+		m.delivered = true
+		m.say(KindDelivering, "delivers")
+		if m.state == StateStarting && m.phase == phaseLaunched {
+			m.transition(now, StateRunning, ReasonNone, "")
+		}
+	}
+}
+
+func (m *machine) onOutput(now time.Time) {
+	m.lastActivity = now
+	if m.simple() {
+		m.moved, m.delivered, m.stallLogged = now, true, false
+	}
+}
+
+// onFed: a stream that reads its data from a client cannot deliver before
+// one has come, so its start time-out runs from then.
+func (m *machine) onFed(now time.Time) {
+	if !m.fed {
+		m.fed = true
+		m.since = now
+	}
+}
+
+func (m *machine) onSample(now time.Time, ev evSample) {
+	switch {
+	case !m.noReader && ev.noReader:
+		m.noReaderAt = now
+	case m.noReader && !ev.noReader:
+		// What waited for a reader gets its full time again.
+		m.live.Excuse(now.Sub(m.noReaderAt))
+		m.since = now
+		if !m.moved.IsZero() {
+			m.moved = now
+		}
+	}
+	m.noReader = ev.noReader
+	if m.tooSlow != ReasonNone {
+		m.tooSlow = ReasonTooSlow
+		if ev.hostSlow {
+			m.tooSlow = ReasonHostSlow
+		}
+	}
+}
+
+// onGrace: the host slept, or the keeper did not get the processor. What did
+// not arrive meanwhile proves nothing, so verdicts wait for one more time-out,
+// bounded for the case that this goes on for ever.
+func (m *machine) onGrace(now time.Time) {
+	until := now.Add(min(m.patience(), maxGrace))
+	last := m.moved
+	if last.IsZero() {
+		last = m.since
+	}
+	if limit := last.Add(m.patience() + maxGrace); until.After(limit) {
+		until = limit
+	}
+	if until.After(m.graceUntil) {
+		m.graceUntil = until
+	}
+}
+
+// patience is the time-out now in force.
+func (m *machine) patience() time.Duration {
+	if m.def == nil {
+		return 0
+	}
+	if m.state == StateStarting {
+		return m.def.TimeoutStart
+	}
+	return m.def.ActivityTimeout
+}
+
+// after is t+d, or never where d is infinite or zero.
+func after(t time.Time, d time.Duration) time.Time {
+	if d <= 0 || d == streamfile.Infinity || t.IsZero() {
+		return time.Time{}
+	}
+	return t.Add(d)
+}
+
+func later(a, b time.Time) time.Time {
+	if !a.IsZero() && b.After(a) {
+		return b
+	}
+	return a
+}
+
+func (m *machine) startDue() time.Time {
+	if m.noReader || !m.fed || m.stallLogged {
+		return time.Time{}
+	}
+	return later(after(m.since, m.def.TimeoutStart), m.graceUntil)
+}
+
+func (m *machine) stallDue() time.Time {
+	if m.noReader || m.stallLogged || m.moved.IsZero() {
+		return time.Time{} // simple and silent so far: nothing to judge by
+	}
+	return later(after(m.moved, m.def.ActivityTimeout), m.graceUntil)
+}
+
+// resetDue: a run this long and ok forgets the failures.
+func (m *machine) resetDue() time.Time {
+	if m.failures == 0 || m.okSince.IsZero() {
+		return time.Time{}
+	}
+	return after(m.okSince, m.def.RestartReset)
+}
+
+func (m *machine) runtimeDue() time.Time { return after(m.started, m.def.RuntimeMax) }
+
+func (m *machine) onStartTimeout(now time.Time) {
+	text := "no sign of delivery within " + seconds(m.def.TimeoutStart)
+	if m.live == (ffmpeg.Liveness{}) {
+		text += " (no progress block on fd 3)"
+	}
+	m.verdict(now, ReasonStartTimeout, text)
+}
+
+func (m *machine) onStall(now time.Time) {
+	why, what := ReasonStalled, "nothing came out"
+	if m.live.Judge(now, m.def.ActivityTimeout) == ffmpeg.Frozen {
+		// Blocks go on with frozen values: ffmpeg's loop turns, one of its
+		// inputs does not bring anything.
+		why, what = ReasonPartialStall, "progress blocks go on, but nothing moves in them; one input may have stopped"
+	}
+	m.verdict(now, why, fmt.Sprintf("%s for %s", what, seconds(m.def.ActivityTimeout)))
+}
+
+func (m *machine) verdict(now time.Time, why Reason, text string) {
+	m.say(KindStalled, text)
+	if m.def.OnStall == streamfile.OnStallRestart {
+		m.beginStop(now, thenRetry, why, text, 0, true)
+		return
+	}
+	m.stallLogged = true
+	m.reason, m.detail = why, text
+}
+
+// judge derives health, and the reason of a health that is not a state's.
+func (m *machine) judge(now time.Time) {
+	was := m.health
+	m.health = m.healthNow(now)
+	if m.state == StateRunning {
+		switch m.health {
+		case HealthOK, HealthUnknown:
+			if m.okSince.IsZero() {
+				m.okSince = now
+			}
+			m.reason, m.detail = ReasonNone, ""
+			if was == HealthDegraded || was == HealthStalled {
+				m.say(KindRecovered, "delivers again as it should")
+			}
+		case HealthDegraded:
+			m.okSince = time.Time{}
+			m.reason, m.detail = m.degraded(now)
+			if was != HealthDegraded {
+				m.say(KindDegraded, "degraded: "+orReason(m.detail, m.reason))
+			}
+		default:
+			m.okSince = time.Time{}
+		}
+	}
+}
+
+func (m *machine) healthNow(now time.Time) Health {
+	down := HealthNone
+	if m.wanted {
+		down = HealthDown
+	}
+	switch m.state {
+	case StateStarting:
+		if m.stallLogged {
+			return HealthStalled
+		}
+		if m.noReader {
+			return HealthDegraded
+		}
+		return HealthStarting
+	case StateRunning:
+		if m.stallLogged {
+			return HealthStalled
+		}
+		if why, _ := m.degraded(now); why != ReasonNone {
+			return HealthDegraded
+		}
+		if m.simple() && m.moved.IsZero() {
+			return HealthUnknown
+		}
+		return HealthOK
+	case StateStopping:
+		if m.wanted && m.then == thenRetry {
+			return HealthStalled
+		}
+		return down
+	default:
+		return down
+	}
+}
+
+func (m *machine) degraded(now time.Time) (Reason, string) {
+	switch {
+	case m.noReader:
+		return ReasonNoReader, "standard output is full and nobody reads it"
+	case m.live.Judge(now, m.def.ActivityTimeout) == ffmpeg.FramesStalled:
+		return ReasonPartialStall, "the picture stands still while the rest goes on"
+	case m.tooSlow == ReasonHostSlow:
+		return m.tooSlow, fmt.Sprintf("speed below %g: the host is too slow", m.def.MinSpeed)
+	case m.tooSlow != ReasonNone:
+		return m.tooSlow, fmt.Sprintf("speed below %g", m.def.MinSpeed)
+	}
+	return ReasonNone, ""
+}

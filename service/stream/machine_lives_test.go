@@ -1,0 +1,185 @@
+package stream
+
+import (
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"github.com/ffkeeper/ffkeeper/service/ffmpeg"
+	"github.com/ffkeeper/ffkeeper/service/streamfile"
+)
+
+// world is what a machine acts upon: at most one process, by the rules of the
+// shim.
+type world struct {
+	spawning, main, group bool
+	terms, kills          int
+	stuck                 bool // KILL is not obeyed for now
+	removed               bool
+}
+
+// TestRandomLives drives machines through random events by the thousand and
+// holds what must always hold: never two processes, one TERM a process, no
+// stop lost, no tick for ever.
+func TestRandomLives(t *testing.T) {
+	for seed := range uint64(3000) {
+		if !life(t, seed) {
+			t.Fatalf("seed %d", seed)
+		}
+	}
+}
+
+func life(t *testing.T, seed uint64) bool {
+	r := rand.New(rand.NewPCG(seed, 1))
+	def := testDef(func(d *streamfile.Definition) {
+		d.Restart = []streamfile.RestartPolicy{streamfile.RestartAlways, streamfile.RestartOnFailure, streamfile.RestartNo}[r.IntN(3)]
+		if r.IntN(3) == 0 {
+			d.RestartMaxAttempts = r.IntN(4)
+		}
+		if r.IntN(3) == 0 {
+			d.Type, d.OnStall = streamfile.TypeSimple, streamfile.OnStallLog
+		}
+		if r.IntN(4) == 0 {
+			d.RuntimeMax = 50 * time.Second
+		}
+		if r.IntN(4) == 0 {
+			d.After = []string{"other"}
+		}
+	})
+	m := newMachine("x", def, "", epoch, r.Float64)
+	now, w := epoch, &world{}
+	ok := true
+	var step func(ev event)
+	step = func(ev event) {
+		for _, a := range m.step(now, ev) {
+			switch a := a.(type) {
+			case actSpawn:
+				if w.spawning || w.group || w.main {
+					t.Errorf("at %s: a second process is asked for", now.Sub(epoch))
+					ok = false
+				}
+				w.spawning, w.terms, w.kills = true, 0, 0
+			case actTerm:
+				if w.terms++; w.terms > 1 {
+					t.Errorf("at %s: a second TERM", now.Sub(epoch))
+					ok = false
+				}
+			case actKill:
+				w.kills++
+			case actForget:
+				if w.group {
+					t.Errorf("at %s: forgotten while something of it lives", now.Sub(epoch))
+					ok = false
+				}
+			case actRemoved:
+				w.removed = true
+			case actLog:
+				_ = a
+			}
+		}
+	}
+	advance := func(d time.Duration) {
+		end := now.Add(d)
+		for n := 0; ok; n++ {
+			due := m.deadline()
+			if due.IsZero() || due.After(end) {
+				break
+			}
+			if n > 200 {
+				t.Errorf("at %s: ticks for ever in %s", now.Sub(epoch), m.state)
+				ok = false
+			}
+			if due.After(now) {
+				now = due
+			}
+			step(evTick{})
+		}
+		now = end
+	}
+	// settle lets the world end what was killed.
+	settle := func() {
+		if w.kills > 0 && !w.stuck && w.group {
+			if w.main {
+				w.main = false
+				step(evExited{exit{signal: 9}})
+			}
+			w.group = false
+			step(evEmpty{})
+		}
+	}
+	for range 60 {
+		if !ok {
+			return false
+		}
+		switch r.IntN(22) {
+		case 0, 1:
+			step(evStart{})
+		case 2:
+			step(evStop{timeout: time.Duration(r.IntN(2)) * time.Second})
+		case 3:
+			step(evRestart{})
+		case 4, 5, 6:
+			if w.spawning {
+				w.spawning = false
+				if r.IntN(5) == 0 {
+					step(evSpawnFailed{reason: []Reason{ReasonSpawnFailed, ReasonNoProgram, ReasonShimLost}[r.IntN(3)]})
+				} else {
+					w.main, w.group = true, true
+					step(evSpawned{pid: 1 + r.IntN(1000), canAsk: r.IntN(2) == 0, waits: r.IntN(8) == 0})
+				}
+			}
+		case 7, 8:
+			if w.main {
+				w.main = false
+				step(evExited{exit{code: []int{0, 1, 255}[r.IntN(3)], exists: r.IntN(10) == 0}})
+			}
+		case 9, 10:
+			if w.group && !w.main {
+				w.group = false
+				step(evEmpty{})
+			}
+		case 11, 12, 13:
+			if w.main {
+				step(evBlock{block: ffmpeg.Block{HasFrame: true, Frame: r.Uint64N(3), HasOutTime: true, OutTime: time.Duration(r.IntN(3))}, slow: r.IntN(4) == 0})
+			}
+		case 14:
+			step(evDeps{failed: []string{"", "other"}[r.IntN(2)]})
+		case 15:
+			w.spawning, w.main, w.group = false, false, false
+			step(evShimLost{})
+			if r.IntN(2) == 0 {
+				step(evShimBack{})
+			}
+		case 16:
+			step(evGrace{})
+		case 17:
+			step(evSample{noReader: r.IntN(2) == 0})
+		case 18:
+			w.stuck = !w.stuck
+		case 19:
+			step(evReload{def: def})
+		case 20:
+			step(evResetFailed{})
+		case 21:
+			step(evGrew{})
+		}
+		advance(time.Duration(r.IntN(40)) * time.Second)
+		settle()
+	}
+	// However it came here: a stop ends it.
+	step(evStop{})
+	w.stuck = false
+	for range 100 {
+		if w.spawning {
+			w.spawning, w.main, w.group = false, true, true
+			step(evSpawned{pid: 1})
+		}
+		advance(40 * time.Second)
+		settle()
+	}
+	if ok && (m.state != StateStopped && m.state != StateFailed || w.group || w.spawning || m.wanted) {
+		t.Errorf("after a stop: %s/%s wanted %v, process %v", m.state, m.health, m.wanted, w.group)
+		ok = false
+	}
+	return ok
+}

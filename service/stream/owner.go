@@ -1,0 +1,311 @@
+package stream
+
+import (
+	"context"
+	"errors"
+	"os"
+	"syscall"
+	"time"
+
+	"github.com/ffkeeper/ffkeeper/service/shim"
+	"github.com/ffkeeper/ffkeeper/service/streamfile"
+)
+
+// owner is what only the stream's goroutine touches.
+type owner struct {
+	*Stream
+	m       *machine
+	attempt uint64 // number of the last spawn asked for
+	built   []string
+	proc    *process // from spawned until forgotten
+	jobs    []*job
+	waiters []*waiter
+	lines   lineRing
+	growth  growth
+	cancel  context.CancelFunc // of AwaitDeps or of the command builder
+	ctx     context.Context
+	log     logger
+}
+
+// run is the stream's goroutine.
+func (o *owner) run(ctx context.Context) {
+	o.ctx = ctx
+	o.log.init(&o.cfg)
+	if o.m.state == StateFailed {
+		o.log.event(o.snapshot(), KindBadSetting, o.m.detail, nil)
+	}
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	for {
+		if d := o.deadline(); d.IsZero() {
+			timer.Stop()
+		} else {
+			timer.Reset(time.Until(d))
+		}
+		select {
+		case <-o.in.poke:
+		case <-timer.C:
+			o.tick()
+		case <-ctx.Done():
+			o.end()
+			return
+		}
+		for _, f := range o.in.take() {
+			f()
+		}
+		o.pumpIn()
+	}
+}
+
+// end lets go of everything without touching the process.
+func (o *owner) end() {
+	if o.cancel != nil {
+		o.cancel()
+	}
+	o.dropProcess()
+	for _, j := range o.jobs {
+		j.close()
+	}
+	for _, w := range o.waiters {
+		w.answer(0, &Error{Kind: Busy, Text: o.cfg.Name + ": the keeper is ending"})
+	}
+	o.waiters = nil
+}
+
+func (o *owner) deadline() time.Time {
+	d := o.m.deadline()
+	for _, t := range []time.Time{o.jobsDue(), o.growth.due, o.log.floodDue} {
+		if !t.IsZero() && (d.IsZero() || t.Before(d)) {
+			d = t
+		}
+	}
+	return d
+}
+
+func (o *owner) tick() {
+	now := time.Now()
+	o.jobsTick(now)
+	o.growthTick(now)
+	o.log.floodTick(o.m, now)
+	if d := o.m.deadline(); d.IsZero() || now.Before(d) {
+		return
+	}
+	// A verdict is only fair on everything that has arrived by now.
+	if o.proc != nil && (o.m.state == StateRunning || o.m.state == StateStarting) {
+		o.drainProgress()
+		o.step(evSample{noReader: o.proc.noReader(), hostSlow: o.hostSlow()})
+	}
+	o.step(evTick{})
+}
+
+func (o *owner) hostSlow() bool { return o.cfg.HostSlow != nil && o.cfg.HostSlow() }
+
+// step feeds the machine, carries out what it wants, publishes what changed
+// and answers who waited for it.
+func (o *owner) step(ev event) {
+	t := Transition{}
+	actions := o.m.step(time.Now(), ev)
+	var after []func()
+	for _, a := range actions {
+		switch a := a.(type) {
+		case actDeps:
+			o.awaitDeps()
+		case actCancelDeps:
+			o.cancelWork()
+		case actBuild:
+			o.build()
+		case actCancelBuild:
+			o.cancelWork()
+			o.killJobs(jobBuilder)
+		case actSpawn:
+			// After publishing: an instant failure is the next transition.
+			after = append(after, o.spawn)
+		case actAsk:
+			o.proc.ask(o.cfg.Shim)
+		case actTerm:
+			o.signal(syscall.SIGTERM)
+		case actKill:
+			if o.proc != nil {
+				o.cfg.Shim.Kill(o.proc.id)
+			}
+		case actForget:
+			o.dropProcess()
+		case actRestarted:
+			t.Restarted = true
+		case actFailed:
+			t.Failed = true
+		case actRemoved:
+			t.Removed = true
+		case actLog:
+			o.log.event(o.snapshotCore(), a.kind, a.text, o.proc)
+		}
+	}
+	o.publish(t)
+	if t.Restarted {
+		o.runHooks(o.m.def.OnRestart, o.cfg.OnRestart, "restart")
+	}
+	if t.Failed {
+		o.runHooks(o.hooksOf(func(d *streamfile.Definition) []streamfile.Hook { return d.OnFailure }), o.cfg.OnFailure, "failure")
+	}
+	o.growthWatch()
+	o.answerWaiters()
+	for _, f := range after {
+		f()
+	}
+}
+
+func (o *owner) hooksOf(f func(*streamfile.Definition) []streamfile.Hook) []streamfile.Hook {
+	if o.m.def == nil {
+		return nil
+	}
+	return f(o.m.def)
+}
+
+func (o *owner) signal(sig syscall.Signal) {
+	if o.proc != nil {
+		o.cfg.Shim.Signal(o.proc.id, sig, shim.Group)
+	}
+}
+
+// awaitDeps waits on a goroutine of its own; the answer is an event.
+func (o *owner) awaitDeps() {
+	if o.cfg.AwaitDeps == nil {
+		o.post(func() { o.step(evDeps{}) })
+		return
+	}
+	ctx, cancel := context.WithCancel(o.ctx)
+	o.cancelWork()
+	o.cancel = cancel
+	def := o.m.def
+	go func() {
+		failed, detail := o.cfg.AwaitDeps(ctx, def)
+		if ctx.Err() != nil {
+			return
+		}
+		o.post(func() {
+			if ctx.Err() == nil {
+				cancel()
+				o.step(evDeps{failed: failed, detail: detail})
+			}
+		})
+	}()
+}
+
+func (o *owner) cancelWork() {
+	if o.cancel != nil {
+		o.cancel()
+		o.cancel = nil
+	}
+}
+
+// spawn asks the shim for the process.
+func (o *owner) spawn() {
+	o.attempt++
+	attempt := o.attempt
+	launch, err := o.m.def.Resolve(time.Now(), o.built)
+	if err != nil {
+		o.step(evSpawnFailed{reason: resolveReason(err), detail: o.cfg.Redact.String(err.Error())})
+		return
+	}
+	def := o.m.def
+	req := request(def, launch)
+	o.cfg.Shim.Spawn(req, nil, func(c *shim.Child, err error) {
+		o.post(func() { o.spawned(attempt, def, launch, c, err) })
+	})
+}
+
+// spawned is the shim's answer.
+func (o *owner) spawned(attempt uint64, def *streamfile.Definition, launch *streamfile.Launch, c *shim.Child, err error) {
+	switch {
+	case attempt != o.attempt || o.m.phase != phaseSpawn:
+		// The shim was lost meanwhile, and this process with it.
+		if c != nil {
+			closeChild(c)
+			o.cfg.Shim.Kill(c.ID)
+			o.cfg.Shim.Forget(c.ID)
+		}
+	case err != nil:
+		reason := ReasonSpawnFailed
+		var se *shim.SpawnError
+		if errors.As(err, &se) {
+			if se.NoProgram {
+				reason = ReasonNoProgram
+			}
+		} else {
+			reason = ReasonShimLost
+		}
+		o.step(evSpawnFailed{reason: reason, detail: o.cfg.Redact.String(err.Error())})
+	default:
+		o.proc = o.adopt(def, launch, c)
+		o.step(evSpawned{pid: c.PID, canAsk: o.proc.canAsk(), waits: o.proc.stdin == streamfile.StdinPipe})
+	}
+}
+
+// resolveReason: a program that has gone since the file was loaded is not the
+// file's fault.
+func resolveReason(err error) Reason {
+	var np *streamfile.NoProgramError
+	if errors.As(err, &np) {
+		return ReasonNoProgram
+	}
+	return ReasonBadSetting
+}
+
+// ShimEvent is called for what the shim reports of this stream, by any
+// goroutine, in the shim's order.
+func (s *Stream) ShimEvent(ev shim.Event) {
+	o := s.in.owner
+	s.post(func() { o.shimEvent(ev) })
+}
+
+// ShimLost is called when the shim and with it every process is gone.
+func (s *Stream) ShimLost() {
+	o := s.in.owner
+	s.post(func() {
+		o.attempt++ // what that shim may still answer is put away
+		o.jobsLost()
+		o.step(evShimLost{})
+	})
+}
+
+// ShimBack is called when there is a shim again.
+func (s *Stream) ShimBack() {
+	o := s.in.owner
+	s.post(func() { o.step(evShimBack{}) })
+}
+
+func (o *owner) shimEvent(ev shim.Event) {
+	switch ev := ev.(type) {
+	case shim.Exited:
+		if o.proc == nil || o.proc.id != ev.ID {
+			o.jobExited(ev)
+			return
+		}
+		o.pumpNow()
+		x := exit{code: ev.Code, signal: ev.Signal, core: ev.Core, oom: ev.OOM, unknown: ev.Unknown, ended: o.proc.ended}
+		if o.m.state != StateStopping && o.m.state != StateZombie {
+			o.explain(&x)
+		}
+		o.step(evExited{exit: x})
+	case shim.Empty:
+		if o.proc != nil && o.proc.id == ev.ID {
+			o.pumpNow()
+			o.step(evEmpty{})
+		}
+	}
+}
+
+// Grace is called after a suspend, or when the keeper itself was starved.
+func (s *Stream) Grace() {
+	o := s.in.owner
+	s.post(func() { o.step(evGrace{}) })
+}
+
+// closeChild closes the files of a child that is not wanted.
+func closeChild(c *shim.Child) {
+	for _, f := range []*os.File{c.PIDFD, c.Stdin, c.Stdout, c.Stderr, c.Progress} {
+		if f != nil {
+			f.Close()
+		}
+	}
+}

@@ -1,0 +1,262 @@
+package stream
+
+import (
+	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/ffkeeper/ffkeeper/service/ffmpeg"
+	"github.com/ffkeeper/ffkeeper/service/pump"
+	"github.com/ffkeeper/ffkeeper/service/shim"
+	"github.com/ffkeeper/ffkeeper/service/streamfile"
+)
+
+// process is one run: the shim's child, its pipes and what is being made of
+// them.
+type process struct {
+	id      shim.ID
+	pid     int
+	started time.Time
+	command []string // redacted
+	stdin   streamfile.Stdin
+	plain   bool // stdin is a pipe, not a socket
+	askable bool // q or the end of its data ends it
+	control bool // q, not the end of data
+
+	pidfd    *os.File
+	in       *os.File // stdin; nil: none, or shut
+	out      *os.File // stdout, where a client may have it
+	outTaken bool     // a client has come for it
+	progress *pump.Source
+	stderr   *pump.Source
+	stdout   *pump.Source // where it goes to the journal
+
+	parser    ffmpeg.ProgressParser
+	rate      ffmpeg.Rate
+	block     ffmpeg.Block
+	blockAt   time.Time
+	hasBlock  bool
+	ended     bool
+	errLines  ffmpeg.LineSplitter
+	outLines  ffmpeg.LineSplitter
+	usage     *Usage
+	prevLevel int // of the last tagged line: continuation lines have no tag
+}
+
+// request is what the shim is to start.
+func request(def *streamfile.Definition, l *streamfile.Launch) shim.SpawnRequest {
+	req := shim.SpawnRequest{
+		Stream: def.Name, Path: l.Path, Argv: l.Argv, Env: l.Env, Dir: l.Dir,
+		Stdin: shim.Null, Stdout: shim.Null, Stderr: shim.Pipe, Progress: true,
+		Nice: def.Nice, UMask: def.UMask, CPUAffinity: def.CPUAffinity,
+	}
+	if len(def.Limits) > 0 {
+		req.Limits = make(map[string]shim.Limit, len(def.Limits))
+		for name, limit := range def.Limits {
+			req.Limits[name] = shim.Limit{Soft: limit.Soft, Hard: limit.Hard}
+		}
+	}
+	switch l.Stdin {
+	case streamfile.StdinControl:
+		req.Stdin = shim.Pipe
+	case streamfile.StdinPipe:
+		req.Stdin = shim.Socket
+		if l.StdinPlain {
+			req.Stdin = shim.Pipe
+		}
+	}
+	switch l.Stdout {
+	case streamfile.StdoutPipe:
+		req.Stdout = shim.Pipe
+	case streamfile.StdoutJournal:
+		req.Stdout, req.StdoutLog = shim.Pipe, true
+	}
+	if def.StandardError == streamfile.StderrNull {
+		req.Stderr = shim.Null
+	}
+	return req
+}
+
+// adopt takes over a child that the shim has just started.
+func (o *owner) adopt(def *streamfile.Definition, l *streamfile.Launch, c *shim.Child) *process {
+	p := &process{
+		id: c.ID, pid: c.PID, started: time.Now(), command: o.cfg.Redact.Args(l.Argv),
+		stdin: l.Stdin, plain: l.StdinPlain, pidfd: c.PIDFD, in: c.Stdin,
+		control: l.Stdin == streamfile.StdinControl,
+	}
+	p.askable = l.Stdin == streamfile.StdinPipe && p.in != nil ||
+		p.control && p.in != nil && def.Type == streamfile.TypeFFmpeg && l.ControlQ
+	p.prevLevel = plainPriority
+	add := func(f *os.File) *pump.Source {
+		if f == nil {
+			return nil
+		}
+		s, err := o.cfg.Pump.Add(f, 0, o.poke)
+		if err != nil {
+			o.cfg.Log.Error("cannot read a pipe of the stream", "error", err)
+			f.Close()
+			return nil
+		}
+		return s
+	}
+	p.progress, p.stderr = add(c.Progress), add(c.Stderr)
+	if l.Stdout == streamfile.StdoutPipe {
+		p.out = c.Stdout
+	} else {
+		p.stdout = add(c.Stdout)
+	}
+	return p
+}
+
+func (p *process) canAsk() bool { return p.askable }
+
+// ask ends the process by its stdin: one q, never another key (d swallows
+// the next q, c blocks ffmpeg's loop), or the end of its data.
+func (p *process) ask(s Shim) {
+	if p.in == nil {
+		return
+	}
+	if p.control {
+		withFD(p.in, func(fd int) {
+			unix.SetNonblock(fd, true)
+			unix.Write(fd, []byte("q"))
+		})
+		return
+	}
+	p.shutStdin(s)
+}
+
+// shutStdin ends the data, whoever else holds the other ends of the socket.
+// A plain pipe only ends when every holder has closed it: ours and the
+// shim's do.
+func (p *process) shutStdin(s Shim) {
+	if p.in == nil {
+		return
+	}
+	if !p.plain {
+		withFD(p.in, func(fd int) { unix.Shutdown(fd, unix.SHUT_WR) })
+	} else {
+		s.CloseEnd(p.id, shim.Stdin)
+	}
+	p.in.Close()
+	p.in = nil
+}
+
+// noReader says whether the process waits for somebody to read its standard
+// output: the pipe is full. A reader that is merely slow empties it between
+// two looks, and then progress moves too.
+func (p *process) noReader() bool {
+	if p.out == nil {
+		return false
+	}
+	full := false
+	withFD(p.out, func(fd int) {
+		size, err := unix.FcntlInt(uintptr(fd), unix.F_GETPIPE_SZ, 0)
+		if err != nil {
+			return
+		}
+		held, err := unix.IoctlGetInt(fd, unix.TIOCINQ)
+		// A pipe is full when no page is left for the next write, which
+		// holds for less than its size where writes were short.
+		full = err == nil && held > 0 && held >= size/2
+	})
+	return full
+}
+
+// withFD runs f with f's descriptor, which stays open meanwhile and keeps its
+// blocking mode (File.Fd would change it).
+func withFD(file *os.File, f func(fd int)) {
+	if c, err := file.SyscallConn(); err == nil {
+		c.Control(func(fd uintptr) { f(int(fd)) })
+	}
+}
+
+// pumpIn takes what the pump has read since.
+func (o *owner) pumpIn() {
+	o.jobsIn()
+	p := o.proc
+	if p == nil {
+		return
+	}
+	take := func(s *pump.Source, feed func([]byte)) {
+		if s == nil {
+			return
+		}
+		data, _ := s.Take(nil)
+		feed(data)
+		if data != nil {
+			s.Take(data)
+		}
+	}
+	take(p.progress, o.feedProgress)
+	take(p.stderr, o.feedStderr)
+	take(p.stdout, o.feedStdout)
+}
+
+// pumpNow takes everything that stands in the pipes: the process has just
+// ended, and its last words say why.
+func (o *owner) pumpNow() {
+	p := o.proc
+	if p == nil {
+		return
+	}
+	o.drainProgress()
+	if p.stderr != nil {
+		o.feedStderr(p.stderr.Drain())
+	}
+	if p.stdout != nil {
+		o.feedStdout(p.stdout.Drain())
+	}
+}
+
+func (o *owner) drainProgress() {
+	if o.proc != nil && o.proc.progress != nil {
+		o.feedProgress(o.proc.progress.Drain())
+	}
+}
+
+func (o *owner) feedProgress(data []byte) {
+	if len(data) == 0 {
+		return
+	}
+	p, now := o.proc, time.Now()
+	p.parser.Feed(data, func(b ffmpeg.Block) {
+		p.rate.Add(b, now)
+		p.block, p.blockAt, p.hasBlock = b, now, true
+		p.ended = p.ended || b.End
+		o.step(evBlock{block: b, slow: o.tooSlow(now)})
+	})
+}
+
+func (o *owner) tooSlow(now time.Time) bool {
+	if o.m.def == nil || o.m.def.MinSpeed <= 0 {
+		return false
+	}
+	pace := o.proc.rate.Over(ffmpeg.JudgeWindow, now)
+	// A window that is not yet full judges a start-up, not a stream.
+	return pace.HasSpeed && pace.Over >= ffmpeg.JudgeWindow*9/10 && pace.Speed < o.m.def.MinSpeed
+}
+
+// dropProcess lets go of the run: the shim forgets it, its files are closed.
+func (o *owner) dropProcess() {
+	p := o.proc
+	if p == nil {
+		return
+	}
+	o.pumpNow()
+	o.proc = nil
+	for _, s := range []*pump.Source{p.progress, p.stderr, p.stdout} {
+		if s != nil {
+			s.Finish()
+		}
+	}
+	for _, f := range []*os.File{p.pidfd, p.in, p.out} {
+		if f != nil {
+			f.Close()
+		}
+	}
+	if o.ctx.Err() == nil {
+		o.cfg.Shim.Forget(p.id)
+	}
+}

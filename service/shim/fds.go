@@ -3,6 +3,7 @@ package shim
 import (
 	"errors"
 	"fmt"
+	"math"
 
 	"golang.org/x/sys/unix"
 )
@@ -79,4 +80,20 @@ func dupAll(fds []int) ([]int, error) {
 		own = append(own, n)
 	}
 	return own, nil
+}
+
+// closeOnExecFrom sets close-on-exec on every descriptor from first on. Some may
+// have been inherited without it.
+func closeOnExecFrom(first int) error {
+	err := unix.CloseRange(uint(first), math.MaxUint32, unix.CLOSE_RANGE_CLOEXEC)
+	if err == nil {
+		return nil
+	}
+	fds, err := numbersIn("/proc/self/fd") // before Linux 5.11
+	for _, fd := range fds {
+		if fd >= first {
+			unix.CloseOnExec(fd)
+		}
+	}
+	return err
 }

@@ -92,10 +92,14 @@ type Config struct {
 }
 
 // NewServer prepares a server. The process becomes a subreaper: orphaned
-// descendants become its children.
+// descendants become its children. All its descriptors but the first three
+// become close-on-exec, so that children get none they were not given.
 func NewServer(cfg Config) (*Server, error) {
 	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
 		return nil, fmt.Errorf("cannot become a subreaper: %w", err)
+	}
+	if err := closeOnExecFrom(3); err != nil {
+		return nil, fmt.Errorf("cannot keep descriptors from children: %w", err)
 	}
 	null, err := unix.Open(os.DevNull, unix.O_RDWR|unix.O_CLOEXEC, 0)
 	if err != nil {

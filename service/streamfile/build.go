@@ -64,6 +64,9 @@ func (b *builder) file(path string, data []byte) {
 	b.digest.Write(data)
 
 	assignments, problems := parseSyntax(data)
+	if len(assignments) == 0 && len(problems) > 0 {
+		b.tried["ExecStart"] = true // it may well be in there
+	}
 	const (
 		nowhere = iota // before the first section
 		here           // in [Stream]
@@ -84,8 +87,11 @@ func (b *builder) file(path string, data []byte) {
 		case a.header && len(a.key) > 2 && a.key[:2] == "X-": // as systemd: for others
 			in = foreign
 		case a.header:
-			in = foreign
-			b.fail(at, "", unknownSection(a.key))
+			p, meant := unknownSection(a.key)
+			b.fail(at, "", p)
+			if in = foreign; meant {
+				in = here
+			}
 		case in == foreign:
 		case in == nowhere:
 			b.fail(at, "", wrong("begin the file with [Stream]", "an option stands before any section"))
@@ -108,7 +114,9 @@ func (b *builder) assign(path string, a *assignment) {
 	case len(a.key) > 2 && a.key[:2] == "X-":
 		return
 	default:
-		b.fail(at, "", unknownOption(a.key))
+		p, meant := unknownOption(a.key)
+		b.fail(at, "", p)
+		b.tried[meant] = true
 		return
 	}
 	b.tried[s.Name] = true

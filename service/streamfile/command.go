@@ -14,6 +14,12 @@ func command(option string, at func(*Definition) *Command) value {
 		set: func(d *Definition, src *source, text string) *problem {
 			before := *at(d)
 			c, err := parseCommand(src, text)
+			if err == nil {
+				err = checkCommand(&c)
+			}
+			if err != nil {
+				c.Words = nil
+			}
 			*at(d) = c
 			if before.File != "" {
 				return wrong("remove one of them, or put an empty "+option+"= between to forget the first",
@@ -135,6 +141,9 @@ func hooks(option string, at func(*Definition) *[]Hook) value {
 		set: func(d *Definition, src *source, text string) *problem {
 			if !strings.HasPrefix(text, streamHook) {
 				c, err := parseCommand(src, text)
+				if err == nil {
+					err = checkCommand(&c)
+				}
 				if err == nil {
 					*at(d) = append(*at(d), Hook{Command: c})
 				}

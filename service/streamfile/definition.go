@@ -52,7 +52,7 @@ type Definition struct {
 	After     []string
 	Requires  []string
 
-	Restart            RestartPolicy
+	Restart RestartPolicy
 	//lint:ignore ST1011 named after the option
 	RestartSec         time.Duration // 0..
 	RestartFactor      float64       // 1..1000

@@ -90,40 +90,39 @@ var elsewhere = map[string]string{
 
 // unknownOption is the error for a key that is none. A line that has lost the
 // backslash before it begins with anything, a secret too: what does not look
-// like an option is not shown.
-func unknownOption(key string) *problem {
+// like an option is not shown. meant is the option that was probably meant, or
+// "".
+func unknownOption(key string) (p *problem, meant string) {
 	for _, s := range table {
 		if strings.EqualFold(key, s.Name) {
-			return wrong("write "+s.Name+"=", "option names are case-sensitive: there is no %s", quoted(key))
+			return wrong("write "+s.Name+"=", "option names are case-sensitive: there is no %s", quoted(key)), s.Name
 		}
 	}
 	if hint, ok := elsewhere[strings.ToLower(key)]; ok {
-		return wrong(hint, "there is no option %s", quoted(key))
+		return wrong(hint, "there is no option %s", quoted(key)), ""
 	}
 	if key == "" || len(key) > 40 || strings.Trim(strings.ToLower(key), "abcdefghijklmnopqrstuvwxyz_") != "" {
 		return wrong(`if the line belongs to the one above, that one has to end with \`,
-			"what stands before = is no option")
+			"what stands before = is no option"), ""
 	}
 	names := make([]string, len(table))
 	for i, s := range table {
 		names[i] = s.Name
 	}
-	hint := ""
-	if near := nearest(key, names); near != "" {
+	hint, near := "", nearest(key, names)
+	if near != "" {
 		hint = fmt.Sprintf("did you mean %s=?", near)
 	}
-	return wrong(hint, "there is no option %s", quoted(key))
+	return wrong(hint, "there is no option %s", quoted(key)), near
 }
 
 // section is the one section of a stream file.
 const section = "Stream"
 
-func unknownSection(name string) *problem {
-	switch near := nearest(name, []string{section}); {
-	case near != "":
-		return wrong("did you mean [Stream]?", "there is no section [%s]", printable(name))
-	case len(name) > maxShown || printable(name) != name:
-		return wrong("all options stand in [Stream]", "there is no such section")
+// unknownSection is the error for a section that is none; meant: [Stream] was.
+func unknownSection(name string) (p *problem, meant bool) {
+	if nearest(name, []string{section}) != "" {
+		return wrong("did you mean [Stream]?", "there is no section [%s]", printable(name)), true
 	}
-	return wrong("all options stand in [Stream]", "there is no section [%s]", name)
+	return wrong("all options stand in [Stream]", "there is no section %s", quoted("["+name+"]")), false
 }

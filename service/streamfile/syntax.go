@@ -17,7 +17,7 @@ type assignment struct {
 	key    string // or the section
 	value  string // blanks around it removed; backslashes and quotes as written
 	line   int    // where it begins
-	bad    bool   // not UTF-8: already reported
+	bad    bool   // malformed, which has been reported already
 	// parts tells on which line each part of the value stands.
 	parts []part
 }
@@ -131,6 +131,7 @@ func (p *syntax) end() {
 	if text[start] == '[' {
 		if text[len(text)-1] != ']' {
 			p.fail(line, wrong("write [Stream]", "a section header does not end with ]"))
+			p.assignments = append(p.assignments, assignment{header: true, key: section, line: line, bad: true})
 			return
 		}
 		p.assignments = append(p.assignments, assignment{header: true, key: text[start+1 : len(text)-1], line: line})

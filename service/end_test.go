@@ -162,7 +162,7 @@ func count(t *testing.T, cmdline string) (n int) {
 func TestFastStartThatTakesLongerThanTheTimeoutIsFinished(t *testing.T) {
 	t.Parallel()
 	k := newKeeper(t, map[string]string{"s": "TimeoutStopSec=1s\n" +
-		"ExecStart=@FAKE@ -fake slowfinish=2s -progress pipe:3 -i x -y @WORK@/out.mp4"})
+		"ExecStart=@FAKE@ -fake slow-finish=2s -progress pipe:3 -f lavfi -i x -y @WORK@/out.mp4"})
 	k.startOK("s")
 	begun := time.Now()
 	if s := k.stop("s"); s.Detail != "" || k.log.has("s", stream.KindForced) {

@@ -1,0 +1,202 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"syscall"
+	"time"
+
+	"github.com/ffkeeper/ffkeeper/dbusapi"
+	"github.com/ffkeeper/ffkeeper/service"
+	"github.com/ffkeeper/ffkeeper/service/journal"
+	"github.com/ffkeeper/ffkeeper/service/notify"
+)
+
+// daemon is everything ffkeeperd consists of.
+type daemon struct {
+	settings Settings
+	handler  *journal.Handler
+	log      *slog.Logger
+	notifier *notify.Notifier
+	keeper   *service.Keeper
+	private  *dbusapi.PrivateBus // nil unless FFKEEPER_BUS=private
+	bus      *dbusapi.Server
+}
+
+// flushWait bounds how long the end waits for the journal to take the last
+// records.
+const flushWait = 2 * time.Second
+
+// newDaemon puts the parts together. Nothing is started yet.
+func newDaemon(s Settings) (*daemon, error) {
+	d := &daemon{settings: s, notifier: notify.New()}
+	var err error
+	level := new(slog.LevelVar)
+	level.Set(journal.Level(int(s.LogLevel)))
+	if d.handler, err = journal.New(string(s.Log), level, os.Stderr); err != nil {
+		return nil, err
+	}
+	d.log = slog.New(d.handler)
+	if err := s.StateDir.Prepare(); err != nil {
+		return nil, err
+	}
+	d.keeper, err = service.New(service.Options{
+		Path: s.StreamPath, FFmpeg: string(s.FFmpeg), Shim: connector(s), Log: d.handler,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return d, nil
+}
+
+// serve runs until a signal, the bus or ctx ends it, and stops all streams
+// properly.
+func (d *daemon) serve(ctx context.Context, signals <-chan os.Signal) error {
+	defer d.close()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	d.log.Info("ffkeeperd "+version+" begins", "streams", len(d.keeper.Names()))
+	d.keeper.Autostart(ctx)
+
+	address := string(d.settings.Bus)
+	if address == "private" {
+		var err error
+		if d.private, err = dbusapi.StartPrivateBus(ctx, string(d.settings.StateDir)); err != nil {
+			return d.stop(err)
+		}
+		address = d.private.Address()
+	}
+	var err error
+	d.bus, err = dbusapi.New(&reloader{d.keeper, d.notifier}, dbusapi.Options{Bus: address, Version: version, Log: d.log})
+	if err != nil {
+		return d.stop(err)
+	}
+	busEnd := make(chan error, 1)
+	go func() { busEnd <- d.bus.Run(ctx) }()
+	go d.watchdog(ctx)
+	d.deadlockOnSignal()
+	ready := d.bus.Ready()
+	for {
+		select {
+		case <-ready:
+			ready = nil
+			d.notifier.Ready()
+			go d.status(ctx)
+		case err := <-busEnd:
+			return d.stop(err)
+		case s := <-signals:
+			if s == syscall.SIGHUP {
+				go d.reload(ctx)
+				continue
+			}
+			d.log.Info("stopping", "signal", s.String())
+			return d.stop(nil)
+		case <-ctx.Done():
+			return d.stop(nil)
+		}
+	}
+}
+
+// stop stops all streams, however long their files take, and tells systemd so
+// as long as it goes on.
+func (d *daemon) stop(why error) error {
+	d.notifier.Stopping()
+	done := make(chan struct{})
+	go func() {
+		tick := time.NewTicker(time.Second)
+		defer tick.Stop()
+		for {
+			d.notifier.ExtendTimeout(10 * time.Second)
+			d.notifier.Status(stoppingStatus(d.keeper.Cores()))
+			// systemd expects the watchdog's pings until the very end.
+			d.notifier.Ping()
+			select {
+			case <-done:
+				return
+			case <-tick.C:
+			}
+		}
+	}()
+	for _, f := range d.keeper.StopAll(context.Background(), service.CallOptions{}) {
+		d.log.Error("cannot stop a stream", "FFKEEPER_STREAM", f.Name, "error", f.Err)
+	}
+	close(done)
+	return why
+}
+
+func (d *daemon) close() {
+	d.keeper.Close()
+	if d.private != nil {
+		d.private.Close()
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), flushWait)
+	defer cancel()
+	d.handler.Flush(ctx)
+}
+
+// reload is SIGHUP: who wants to know how it went calls Reload over D-Bus.
+func (d *daemon) reload(ctx context.Context) {
+	changes, err := (&reloader{d.keeper, d.notifier}).Reload(ctx)
+	if err != nil {
+		d.log.Error("cannot reload", "error", err)
+	}
+	for _, c := range changes {
+		if c.Kind == service.ChangeError {
+			d.log.Error("reload: "+c.Detail, "FFKEEPER_STREAM", c.Name)
+			continue
+		}
+		d.log.Info("reload: "+c.Kind, "FFKEEPER_STREAM", c.Name)
+	}
+}
+
+// reloader tells systemd of each reload, whoever asks for it.
+type reloader struct {
+	*service.Keeper
+	notifier *notify.Notifier
+}
+
+func (r *reloader) Reload(ctx context.Context) ([]service.Change, error) {
+	r.notifier.Reloading()
+	defer r.notifier.Ready()
+	return r.Keeper.Reload(ctx)
+}
+
+// watchdog pings systemd only after every part has answered. What hangs is
+// named in the journal before systemd ends us.
+func (d *daemon) watchdog(ctx context.Context) {
+	interval, ok := d.notifier.Watchdog()
+	if !ok {
+		return
+	}
+	// sd_watchdog_enabled(3) recommends half of the interval; a third leaves
+	// room for a check that takes long.
+	tick := time.NewTicker(interval / 3)
+	defer tick.Stop()
+	for {
+		check, cancel := context.WithTimeout(ctx, interval/3)
+		err := d.keeper.CheckAlive(check)
+		if err == nil {
+			err = d.busAlive(check)
+		}
+		cancel()
+		if err == nil {
+			d.notifier.Ping()
+		} else if ctx.Err() == nil {
+			d.log.LogAttrs(ctx, journal.LevelCrit, "not alive, the watchdog is not pinged: "+err.Error())
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+func (d *daemon) busAlive(ctx context.Context) error {
+	if err := d.bus.Ping(ctx); err != nil {
+		return fmt.Errorf("the bus loop does not answer: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,47 @@
+// Command ffkeeperd is the keeper: it keeps the streams of its stream files on
+// air and serves org.ffkeeper1 on D-Bus.
+//
+// This package is settings, wiring and exit codes; what it wires is in
+// service, dbusapi, service/journal and service/notify.
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/ffkeeper/ffkeeper/service/shim"
+)
+
+// version is set by the linker.
+var version = "unknown"
+
+func main() {
+	// With FFKEEPER_SHIM=embedded this very program is what the shim starts
+	// to set limits before it becomes a stream's command.
+	shim.ExecHelperMain()
+	os.Exit(run())
+}
+
+func run() int {
+	settings, done, code := commandLine(version, os.Args[1:], os.Environ(), os.Stdout, os.Stderr)
+	if done {
+		return code
+	}
+	d, err := newDaemon(settings)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "ffkeeperd: "+err.Error())
+		return 1
+	}
+	signals := make(chan os.Signal, 4)
+	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	if err := d.serve(ctx, signals); err != nil {
+		d.log.Error("ending", "error", err)
+		return 1
+	}
+	return 0
+}

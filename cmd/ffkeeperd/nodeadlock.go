@@ -1,0 +1,5 @@
+//go:build !ffkeeper_deadlock
+
+package main
+
+func (d *daemon) deadlockOnSignal() {}

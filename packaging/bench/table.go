@@ -1,0 +1,57 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"text/tabwriter"
+	"time"
+)
+
+// table collects rows: a figure, what is wanted of it, and who reached what.
+type table struct{ rows []row }
+
+type row struct {
+	what, want string
+	value      map[string]string // by peer
+}
+
+func newTable() *table { return &table{} }
+
+// set stores one figure of one peer.
+func (t *table) set(what, want, peer, value string) {
+	fmt.Fprintf(os.Stderr, "%-58s %-12s %s\n", what, peer, value)
+	i := slices.IndexFunc(t.rows, func(r row) bool { return r.what == what })
+	if i < 0 {
+		t.rows = append(t.rows, row{what, want, map[string]string{}})
+		i = len(t.rows) - 1
+	}
+	t.rows[i].value[peer] = value
+}
+
+func (t *table) print(w io.Writer) {
+	tw := tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)
+	fmt.Fprintln(tw, "\nfigure\twanted\tffkeeper\tsupervisord")
+	for _, r := range t.rows {
+		peer := r.value["supervisord"]
+		if peer == "" {
+			peer = "-"
+		}
+		fmt.Fprintf(tw, "%s\t%s\t%s\t%s\n", r.what, r.want, r.value["ffkeeper"], peer)
+	}
+	tw.Flush()
+}
+
+func median[T int | float64 | time.Duration](v []T) T { return percentile(v, 50) }
+
+// percentile is the nearest-rank percentile.
+func percentile[T int | float64 | time.Duration](v []T, p int) T {
+	if len(v) == 0 {
+		return 0
+	}
+	s := slices.Sorted(slices.Values(v))
+	return s[min(len(s)-1, len(s)*p/100)]
+}
+
+func ms(d time.Duration) string { return fmt.Sprintf("%.2f ms", float64(d)/1e6) }

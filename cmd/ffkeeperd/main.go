@@ -22,10 +22,10 @@ func main() {
 	// With FFKEEPER_SHIM=embedded this very program is what the shim starts
 	// to set limits before it becomes a stream's command.
 	shim.ExecHelperMain()
-	os.Exit(run())
+	os.Exit(keep())
 }
 
-func run() int {
+func keep() int {
 	settings, done, code := commandLine(version, os.Args[1:], os.Environ(), os.Stdout, os.Stderr)
 	if done {
 		return code

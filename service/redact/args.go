@@ -127,15 +127,20 @@ func isURLArg(arg string) bool {
 		}
 		arg = arg[end+1:]
 	}
-	i := 0
-	for i < len(arg) && (isSchemeByte(arg[i]) || arg[i] == ':') {
-		i++
-	}
-	return i > 1 && arg[i-1] == ':' && i < len(arg) && arg[i] == '/' || i > 1 && isNetURL(arg)
+	return startsURL(arg)
 }
 
-func isNetURL(arg string) bool {
-	scheme, _, ok := strings.Cut(arg, ":")
+// startsURL reports whether s begins with a URL, also one within another
+// protocol, async:cache:http://.
+func startsURL(s string) bool {
+	i := 0
+	for i < len(s) && (isSchemeByte(s[i]) || s[i] == ':') {
+		i++
+	}
+	if i > 1 && s[i-1] == ':' && i < len(s) && s[i] == '/' {
+		return true
+	}
+	scheme, _, ok := strings.Cut(s[:i], ":")
 	return ok && isNetScheme(scheme)
 }
 

@@ -151,13 +151,17 @@ func (sc *scanner) option(i int) int {
 	for value < len(s) && isBlank(s[value]) {
 		value++
 	}
-	if value == i || strings.HasPrefix(s[value:], "...") { // "Reading option '-key' ... matched"
+	if value == i || value == len(s) || strings.HasPrefix(s[value:], "...") { // "Reading option '-key' ... matched"
 		return end
 	}
 	if k == line && !isQuote(s[value]) {
 		k = strong
 	}
-	return sc.value(s[name:end], k, value)
+	next := sc.value(s[name:end], k, value)
+	if dash := value + openingQuote(s, value); dash < len(s) && s[dash] == '-' {
+		return dash // not a value, perhaps, but an option with a value of its own
+	}
+	return next
 }
 
 // quoted looks at the single quote at i, for what ffmpeg says at -loglevel

@@ -24,6 +24,9 @@ func (sc *scanner) value(name string, k kind, from int) int {
 		return max(to, from)
 	}
 	sc.add(from, to)
+	if startsURL(s[from:to]) {
+		return from // its secrets may go on behind what ends a value
+	}
 	return to
 }
 

@@ -36,10 +36,12 @@ func (x *expander) word(w string) ([]string, *problem) {
 	}
 	name := w[1:]
 	if !validVariable(name) {
-		if name := leadingName(name); name != "" {
+		// What is no variable may be a password that begins with a dollar.
+		if name := leadingName(name); x.has(name) {
 			return nil, wrong(fmt.Sprintf("write ${%s}", name), "$%s is followed by something, and only counts as a word of its own", name)
 		}
-		return nil, wrong("write $$ for a dollar", "a word begins with a dollar, but no name of a variable follows")
+		return nil, wrong("write $$ for a dollar, or ${NAME} for a variable inside a word",
+			"a word begins with a dollar and is no variable")
 	}
 	value, err := x.lookup(name)
 	if err != nil {
@@ -97,7 +99,7 @@ func (x *expander) suspect(rest string, at int) {
 		return
 	}
 	name := leadingName(rest)
-	if _, ok := x.get(name); ok && name != "" {
+	if x.has(name) {
 		x.warn(wrong(fmt.Sprintf("write ${%s}, or $$%[1]s for the text", name), "$%s inside a word stays as it is", name).in(at))
 	}
 }
@@ -109,6 +111,11 @@ func leadingName(s string) string {
 		n++
 	}
 	return s[:n]
+}
+
+func (x *expander) has(name string) bool {
+	_, ok := x.get(name)
+	return ok
 }
 
 func (x *expander) lookup(name string) (string, *problem) {

@@ -1,6 +1,7 @@
 package streamfile
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -76,3 +77,6 @@ func texts(errs []*Error) string {
 }
 
 var noon = time.Date(2026, 11, 23, 2, 15, 0, 0, time.FixedZone("", 0))
+
+// isCause reports whether one of errs is, or wraps, target.
+func isCause(errs []*Error, target error) bool { return errors.Is(join(errs), target) }

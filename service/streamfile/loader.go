@@ -90,9 +90,7 @@ func (l *Loader) LoadFile(path string) *Entry {
 	}
 	f := newFinder([]string{filepath.Dir(abs)})
 	f.elsewhere = l.Path
-	if len(f.errs) > 0 { // it may still be possible to open the file itself
-		f.put(filepath.Dir(abs), name+suffix)
-	}
+	f.put(filepath.Dir(abs), name+suffix) // if it is not there, opening it says so
 	return f.load(name, h)
 }
 

@@ -172,3 +172,20 @@ func TestFastStartThatTakesLongerThanTheTimeoutIsFinished(t *testing.T) {
 		t.Errorf("took only %s: nothing was shown", took)
 	}
 }
+
+// TestBlocksAreNoOutputThatGrows: an ffmpeg that hangs while its blocks go on
+// is given no more time than one that is silent.
+func TestBlocksAreNoOutputThatGrows(t *testing.T) {
+	t.Parallel()
+	k := newKeeper(t, map[string]string{"s": "TimeoutStopSec=1s\n" +
+		"ExecStart=@FAKE@ -fake freeze,ignore-q,ignore-term,lines=info -stats_period 0.05 -progress pipe:3 -f lavfi -i x -f null /dev/null"})
+	k.startOK("s")
+	begun := time.Now()
+	k.stop("s")
+	if took := time.Since(begun); took > 3*time.Second {
+		t.Errorf("took %s", took)
+	}
+	if !k.log.has("s", stream.KindForced) {
+		t.Errorf("%v", k.log.events("s"))
+	}
+}

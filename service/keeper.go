@@ -65,11 +65,10 @@ type Keeper struct {
 
 	reloading sync.Mutex // one reload at a time
 
-	mu     sync.RWMutex
-	set    map[string]*member
-	graph  graph
-	byPID  map[int]string
-	failed atomic.Int64
+	mu    sync.RWMutex
+	set   map[string]*member
+	graph graph
+	byPID map[int]string
 }
 
 // member is one stream of the set.

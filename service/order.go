@@ -159,11 +159,13 @@ func (k *Keeper) StartAll(ctx context.Context, o CallOptions) []Failure {
 // Autostart starts the streams with Autostart=yes and answers at once.
 func (k *Keeper) Autostart(ctx context.Context) []Failure {
 	var names []string
-	for _, m := range k.members() {
+	k.mu.RLock()
+	for name, m := range k.set {
 		if m.def != nil && m.broken == "" && m.def.Autostart {
-			names = append(names, m.Name())
+			names = append(names, name)
 		}
 	}
+	k.mu.RUnlock()
 	return k.startSome(ctx, names, CallOptions{Wait: WaitNone})
 }
 

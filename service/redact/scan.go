@@ -151,7 +151,7 @@ func (sc *scanner) option(i int) int {
 	for value < len(s) && isBlank(s[value]) {
 		value++
 	}
-	if value == i || value == len(s) || strings.HasPrefix(s[value:], "...") { // "Reading option '-key' ... matched"
+	if value == i || value == len(s) || strings.HasPrefix(s[value:], "... matched as ") { // "Reading option '-key' ... matched"
 		return end
 	}
 	if k == line && !isQuote(s[value]) {

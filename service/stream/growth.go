@@ -16,6 +16,9 @@ type growth struct {
 	known   bool
 }
 
+// growthSlack is what may be on its way through the pump between two looks.
+const growthSlack = 1 << 10
+
 // growthWatch begins or ends the watching as the state says.
 func (o *owner) growthWatch() {
 	if o.m.state != StateStopping || o.proc == nil || o.m.phase == phaseKill {
@@ -42,12 +45,18 @@ func (o *owner) growthTick(now time.Time) {
 		if err != nil {
 			return
 		}
-		written := io[id].WriteChars
+		c, ok := io[id]
+		if !ok {
+			return // the main process has ended, or nobody may look
+		}
 		o.post(func() {
 			if o.proc == nil || o.proc.id != id || o.growth.every == 0 {
 				return
 			}
-			if o.growth.known && written > o.growth.written {
+			// What it wrote to us is no output: a stalled ffmpeg goes on
+			// with blocks in which nothing moves.
+			written := c.WriteChars - min(o.proc.received, c.WriteChars)
+			if o.growth.known && written > o.growth.written+growthSlack {
 				o.step(evGrew{})
 			}
 			o.growth.written, o.growth.known = written, true

@@ -51,6 +51,7 @@ func (o *owner) feedStderr(data []byte) {
 	if len(data) == 0 {
 		return
 	}
+	o.proc.received += uint64(len(data))
 	o.proc.errLines.Feed(data, o.line)
 	o.sawOutput()
 }
@@ -59,6 +60,7 @@ func (o *owner) feedStdout(data []byte) {
 	if len(data) == 0 {
 		return
 	}
+	o.proc.received += uint64(len(data))
 	o.proc.outLines.Feed(data, o.line)
 	o.sawOutput()
 }

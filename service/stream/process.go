@@ -41,7 +41,8 @@ type process struct {
 	errLines  ffmpeg.LineSplitter
 	outLines  ffmpeg.LineSplitter
 	usage     *Usage
-	prevLevel int // of the last tagged line: continuation lines have no tag
+	received  uint64 // bytes from its stderr, progress and logged stdout
+	prevLevel int    // of the last tagged line: continuation lines have no tag
 }
 
 // request is what the shim is to start.
@@ -221,6 +222,7 @@ func (o *owner) feedProgress(data []byte) {
 		return
 	}
 	p, now := o.proc, time.Now()
+	p.received += uint64(len(data))
 	p.parser.Feed(data, func(b ffmpeg.Block) {
 		p.rate.Add(b, now)
 		p.block, p.blockAt, p.hasBlock = b, now, true

@@ -23,11 +23,12 @@ const (
 )
 
 // lanes runs calls: those of one sender in the order they were sent, those of
-// different senders at once. A call that takes longer than patience (it waits
-// for a process, or for a person's password) is overtaken: it goes on beside
-// its lane, and the next one begins. So a client that sends Start and then
-// Stop gets them in that order, and one that waits for a slow start can still
-// ask for anything else.
+// different senders at once. A call that may have to wait (for a process, for
+// a person's password) says so, and is overtaken when it takes longer than
+// patience: it goes on beside its lane, and the next one begins. So a client
+// that sends Start and then Stop gets them in that order, and one that waits
+// for a slow start can still ask for anything else. Calls that only cost time
+// are not overtaken: a sender has one processor at most.
 type lanes struct {
 	ctx context.Context // ends with the connection
 
@@ -51,17 +52,20 @@ type lane struct {
 
 type job struct {
 	size int
-	run  func(ctx context.Context)
+	run  work
 }
+
+// work is a call. The context ends when there is nobody left to answer. From
+// when it calls mayWait on it can be overtaken.
+type work func(ctx context.Context, mayWait func())
 
 func newLanes(ctx context.Context) *lanes {
 	return &lanes{ctx: ctx, lanes: map[string]*lane{}}
 }
 
 // submit queues a call of so many bytes; it reports false, and does nothing,
-// when that would be too many. It never blocks. The context that run gets ends
-// when there is nobody left to answer.
-func (ls *lanes) submit(sender string, size int, run func(ctx context.Context)) bool {
+// when that would be too many. It never blocks.
+func (ls *lanes) submit(sender string, size int, run work) bool {
 	size += callOverhead
 	ls.mu.Lock()
 	defer ls.mu.Unlock()
@@ -98,7 +102,7 @@ func (ls *lanes) gone(sender string) {
 func (l *lane) begin() {
 	if !l.working && len(l.waiting) > 0 && l.slow < laneSlow {
 		l.working = true
-		go l.work()
+		go l.run()
 	}
 }
 
@@ -109,8 +113,8 @@ func (l *lane) dropIfIdle() {
 	}
 }
 
-// work runs what waits until nothing does, or until it is overtaken itself.
-func (l *lane) work() {
+// run runs what waits until nothing does, or until it is overtaken itself.
+func (l *lane) run() {
 	for {
 		l.all.mu.Lock()
 		if len(l.waiting) == 0 {
@@ -133,19 +137,23 @@ func (l *lane) work() {
 // another goroutine has, or will get, the lane.
 func (l *lane) runOne(j job) (overtaken bool) {
 	done := false
-	timer := time.AfterFunc(patience, func() {
-		l.all.mu.Lock()
-		defer l.all.mu.Unlock()
-		if done {
-			return
-		}
-		overtaken = true
-		l.slow++
-		l.working = false
-		l.begin()
+	var timer *time.Timer
+	j.run(l.ctx, func() {
+		timer = time.AfterFunc(patience, func() {
+			l.all.mu.Lock()
+			defer l.all.mu.Unlock()
+			if done {
+				return
+			}
+			overtaken = true
+			l.slow++
+			l.working = false
+			l.begin()
+		})
 	})
-	j.run(l.ctx)
-	timer.Stop()
+	if timer != nil {
+		timer.Stop()
+	}
 	l.all.mu.Lock()
 	defer l.all.mu.Unlock()
 	done = true

@@ -48,6 +48,7 @@ type method struct {
 type call struct {
 	*session
 	ctx    context.Context // ends when nobody waits for the answer any more
+	slow   func()          // lets the sender's next call begin, if this one takes long
 	msg    *wire.Message
 	method *method
 	kind   kind
@@ -84,8 +85,8 @@ func buildMethods(c *contract, operations map[string]map[string]operation) (map[
 }
 
 // serve answers one call. It runs on the sender's lane.
-func (s *session) serve(ctx context.Context, m *wire.Message) {
-	c := &call{session: s, ctx: ctx, msg: m}
+func (s *session) serve(ctx context.Context, m *wire.Message, mayWait func()) {
+	c := &call{session: s, ctx: ctx, slow: mayWait, msg: m}
 	value, err := c.do()
 	if err == nil {
 		err = c.reply(value)
@@ -110,6 +111,7 @@ func (c *call) do() (value any, err error) {
 		return nil, err
 	}
 	if c.method.action != "" {
+		c.slow()
 		if err := c.permit(); err != nil {
 			return nil, err
 		}

@@ -134,7 +134,7 @@ func (ses *session) received(m *wire.Message) {
 		ses.signal(m)
 		return
 	}
-	if !ses.lanes.submit(m.Sender, len(m.Body), func(ctx context.Context) { ses.serve(ctx, m) }) {
+	if !ses.lanes.submit(m.Sender, len(m.Body), func(ctx context.Context, mayWait func()) { ses.serve(ctx, m, mayWait) }) {
 		ses.conn.ReplyError(m, errLimitsExceeded, "too many calls at once from this connection")
 	}
 }

@@ -9,8 +9,13 @@ import (
 )
 
 const (
-	// outboxSoft is where those who answer calls begin to wait.
-	outboxSoft = 1 << 20
+	// Answers to calls wait until less than this is queued: long ones earlier
+	// than short ones, so that a short one never waits for many long ones of
+	// others, which a busy dbus-daemon takes 2 KiB at a time.
+	outboxSoft     = 128 << 10
+	outboxSoftLong = 32 << 10
+	longMessage    = 4 << 10
+
 	// outboxHard is where a bus counts as hung. A message may be larger.
 	outboxHard = 64 << 20
 	// segmentSize is about what one write carries.
@@ -42,6 +47,24 @@ func (o *outbox) init() { o.change.L = &o.mu }
 func (o *outbox) put(data []byte, fd int) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	return o.append(data, fd)
+}
+
+// putPatiently is put for who can wait until little is queued.
+func (o *outbox) putPatiently(data []byte, fd int) bool {
+	soft := outboxSoft
+	if len(data) > longMessage {
+		soft = outboxSoftLong
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for o.size > soft && !o.closed {
+		o.change.Wait()
+	}
+	return o.append(data, fd)
+}
+
+func (o *outbox) append(data []byte, fd int) bool {
 	if o.closed || o.size > outboxHard {
 		closeFD(fd)
 		return false
@@ -57,15 +80,6 @@ func (o *outbox) put(data []byte, fd int) bool {
 	o.queue = append(o.queue, segment{data, fd})
 	o.change.Broadcast()
 	return true
-}
-
-// wait returns when little is queued.
-func (o *outbox) wait() {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	for o.size > outboxSoft && !o.closed {
-		o.change.Wait()
-	}
 }
 
 // next waits for something to write. What it hands out counts as queued until

@@ -33,7 +33,7 @@ func (c *Conn) Call(ctx context.Context, dest string, path dbus.ObjectPath, ifac
 			dbus.FieldMember:      text(member),
 		},
 		Body: args,
-	}, serial, noFD)
+	}, serial, noFD, c.out.put)
 	if err != nil {
 		return nil, err
 	}
@@ -82,15 +82,11 @@ func (c *Conn) reply(to *Message, fd int, args []any) error {
 		closeFD(fd)
 		return nil
 	}
-	err := c.post(&dbus.Message{
+	return c.post(&dbus.Message{
 		Type:    dbus.TypeMethodReply,
 		Headers: replyHeaders(to),
 		Body:    args,
-	}, c.nextSerial(), fd)
-	if err == nil {
-		c.out.wait()
-	}
-	return err
+	}, c.nextSerial(), fd, c.out.putPatiently)
 }
 
 // ReplyError answers a call with an error, unless its sender wants no answer.
@@ -105,7 +101,7 @@ func (c *Conn) ReplyError(to *Message, name, message string) error {
 		Type:    dbus.TypeError,
 		Headers: headers,
 		Body:    []any{message},
-	}, c.nextSerial(), noFD)
+	}, c.nextSerial(), noFD, c.out.put)
 }
 
 // Emit broadcasts a signal. It never waits.
@@ -119,7 +115,7 @@ func (c *Conn) Emit(path dbus.ObjectPath, iface, member string, args ...any) err
 			dbus.FieldMember:    text(member),
 		},
 		Body: args,
-	}, c.nextSerial(), noFD)
+	}, c.nextSerial(), noFD, c.out.put)
 }
 
 func replyHeaders(to *Message) map[dbus.HeaderField]dbus.Variant {
@@ -145,7 +141,7 @@ func (c *Conn) nextSerial() uint32 {
 // post encodes a message and queues it, with a descriptor that is the queue's
 // from here on. An error that is not the connection's end means that the
 // message cannot be encoded: nothing of it is sent.
-func (c *Conn) post(m *dbus.Message, serial uint32, fd int) error {
+func (c *Conn) post(m *dbus.Message, serial uint32, fd int, put func([]byte, int) bool) error {
 	if len(m.Body) > 0 {
 		m.Headers[dbus.FieldSignature] = dbus.MakeVariant(dbus.SignatureOf(m.Body...))
 	}
@@ -159,7 +155,7 @@ func (c *Conn) post(m *dbus.Message, serial uint32, fd int) error {
 	}
 	b := buf.Bytes()
 	binary.LittleEndian.PutUint32(b[8:], serial) // godbus keeps the field to itself
-	if c.out.put(b, fd) {
+	if put(b, fd) {
 		return nil
 	}
 	c.fail(errBacklog) // without effect if it has ended already

@@ -51,10 +51,18 @@ func newDaemon(s Settings) (*daemon, error) {
 	return d, nil
 }
 
-// serve runs until a signal, the bus or ctx ends it, and stops all streams
-// properly.
+// serve runs until a signal, the bus or ctx ends it, stops all streams
+// properly, and lets go of everything.
 func (d *daemon) serve(ctx context.Context, signals <-chan os.Signal) error {
 	defer d.close()
+	err := d.run(ctx, signals)
+	if err != nil {
+		d.log.Error("ending", "error", err)
+	}
+	return err
+}
+
+func (d *daemon) run(ctx context.Context, signals <-chan os.Signal) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	d.log.Info("ffkeeperd "+version+" begins", "streams", len(d.keeper.Names()))

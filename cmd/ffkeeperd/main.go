@@ -39,8 +39,7 @@ func keep() int {
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	if err := d.serve(ctx, signals); err != nil {
-		d.log.Error("ending", "error", err)
+	if d.serve(ctx, signals) != nil {
 		return 1
 	}
 	return 0

@@ -113,46 +113,46 @@ func TestRealFFmpegTellsNoSecret(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for _, level := range []string{"info", "trace"} {
-		said := 0
-		for _, command := range commands {
-			argv := []string{program, "-hide_banner", "-nostdin", "-nostats", "-loglevel", "repeat+level+" + level}
-			if !slices.Contains(command, "-i") {
-				argv = append(argv, "-f", "lavfi", "-i", "testsrc=size=64x64:rate=5", "-t", "1", "-c:v", "flv")
+	stranger, said := New(), 0
+	for _, command := range commands {
+		argv := []string{program, "-hide_banner", "-nostdin", "-nostats", "-loglevel", "repeat+level+trace"}
+		if !slices.Contains(command, "-i") {
+			argv = append(argv, "-f", "lavfi", "-i", "testsrc=size=64x64:rate=5", "-t", "1", "-c:v", "flv")
+		}
+		for _, arg := range command {
+			argv = append(argv, strings.ReplaceAll(arg, "%L", dir))
+		}
+		if slices.Contains(command, "-i") {
+			argv = append(argv, "-f", "null", "-")
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		out, _ := exec.CommandContext(ctx, program, argv[1:]...).CombinedOutput() // fails, as a rule
+		cancel()
+		r := New()
+		r.Learn("cam1", argv, nil) // as for every stream
+		for line := range strings.Lines(strings.ReplaceAll(string(out), "\r", "\n")) {
+			line = strings.TrimSuffix(line, "\n")
+			if strings.Contains(line, "PLANTED") {
+				said++
 			}
-			for _, arg := range command {
-				argv = append(argv, strings.ReplaceAll(arg, "%L", dir))
+			got := r.String(line)
+			if strings.Contains(got, "PLANTED") || strings.Contains(got, "PASS@") {
+				t.Errorf("of %q, String(%q)\n    = %q", argv, line, got)
 			}
-			if slices.Contains(command, "-i") {
-				argv = append(argv, "-f", "null", "-")
+			// All but this are known by their form alone: with -rtmp_app the
+			// only part of a path is the key, else the application.
+			if got := stranger.String(line); strings.Contains(got, "PLANTED") && !slices.Contains(command, "-rtmp_app") {
+				t.Errorf("without Learn, of %q, String(%q)\n    = %q", argv, line, got)
 			}
-			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
-			out, err := exec.CommandContext(ctx, program, argv[1:]...).CombinedOutput()
-			cancel()
-			if err == nil && !slices.Contains(command, "hls") { // which goes on without its server
-				t.Errorf("%q does not fail", argv)
-			}
-			r := New()
-			r.Learn("cam1", argv, nil) // as for every stream
-			for line := range strings.Lines(strings.ReplaceAll(string(out), "\r", "\n")) {
-				line = strings.TrimSuffix(line, "\n")
-				if strings.Contains(line, "PLANTED") {
-					said++
-				}
-				got := r.String(line)
-				if strings.Contains(got, "PLANTED") || strings.Contains(got, "PASS@") {
-					t.Errorf("of %q, String(%q)\n    = %q", argv, line, got)
-				}
-				if again := r.String(got); again != got {
-					t.Errorf("not idempotent: %q becomes %q", got, again)
-				}
-			}
-			if shown := strings.Join(r.Args(argv), " "); strings.Contains(shown, "PLANTED") {
-				t.Errorf("Args: %q", shown)
+			if again := r.String(got); again != got {
+				t.Errorf("not idempotent: %q becomes %q", got, again)
 			}
 		}
-		if said < 30 {
-			t.Errorf("at level %s only %d lines held a secret: the test shows nothing", level, said)
+		if shown := strings.Join(r.Args(argv), " "); strings.Contains(shown, "PLANTED") {
+			t.Errorf("Args: %q", shown)
 		}
+	}
+	if said < 30 {
+		t.Errorf("only %d lines held a secret: the test shows nothing", said)
 	}
 }

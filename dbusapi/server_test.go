@@ -10,6 +10,7 @@ import (
 	"github.com/godbus/dbus/v5"
 
 	"github.com/ffkeeper/ffkeeper/dbusapi/internal/bustest"
+	"github.com/ffkeeper/ffkeeper/dbusapi/internal/wire"
 	"github.com/ffkeeper/ffkeeper/service"
 )
 
@@ -98,4 +99,13 @@ func openFDs(t testing.TB) int {
 		t.Fatal(err)
 	}
 	return len(entries)
+}
+
+// dialPlain is a connection such as a session has, that hears nothing.
+func dialPlain(t testing.TB, bus *bustest.Bus) (*wire.Conn, error) {
+	c, err := wire.Dial(within(t), bus.Address, func(*wire.Conn, *wire.Message) {})
+	if err == nil {
+		t.Cleanup(c.Close)
+	}
+	return c, err
 }

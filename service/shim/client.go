@@ -69,7 +69,7 @@ func connect(c *conn, h Handler, deadline time.Time, prepare func(*Client)) (*Cl
 
 func (c *Client) shakeHands() error {
 	err := c.conn.send(&message{Type: msgHello, Hello: &helloBody{Min: Version, Max: Version, PID: os.Getpid()}}, nil)
-	if err != nil {
+	if err != nil && !errors.Is(err, unix.EPIPE) { // then it has said why
 		return fmt.Errorf("cannot greet the shim: %w", err)
 	}
 	for {

@@ -56,14 +56,27 @@ func (s *Server) allowed(uid uint32) bool {
 	return uid == 0 || uid == uint32(os.Geteuid()) || slices.Contains(s.cfg.AllowUIDs, uid)
 }
 
-// refuse says why on a fresh connection, and closes it.
+// refuse says why on a fresh connection, and closes it: only when the peer has,
+// for closing with something of its unread would lose our words.
 func refuse(fd int, why error) {
 	c, err := newConn(fd, "refused connection")
 	if err != nil {
 		return
 	}
-	c.send(&message{Type: msgError, Error: toWire(why)}, nil)
-	c.close()
+	go func() {
+		defer c.close()
+		c.send(&message{Type: msgError, Error: toWire(why)}, nil)
+		unix.Shutdown(fd, unix.SHUT_WR)
+		c.file.SetReadDeadline(time.Now().Add(helloWait))
+		for {
+			_, fds, err := c.receive()
+			closeAll(fds)
+			var bad *malformed
+			if err != nil && !errors.As(err, &bad) {
+				return
+			}
+		}
+	}()
 }
 
 // isDead: the process at the other end is gone, though we may not have read

@@ -130,6 +130,10 @@ func (k *Keeper) Close() error {
 	return k.pump.Close()
 }
 
+// Leave tells the shim to end once nothing of any stream is left, as a shim
+// with a socket otherwise goes on alone. It is the last thing before Close.
+func (k *Keeper) Leave() error { return k.link.leave() }
+
 // Redactor is the keeper's: who logs or shows anything uses it.
 func (k *Keeper) Redactor() *redact.Redactor { return k.redact }
 

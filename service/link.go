@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"os/user"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -177,6 +178,37 @@ func (l *link) current() *shim.Client {
 	default:
 		return c
 	}
+}
+
+// leave tells the shim to end once nothing of any stream is left.
+func (l *link) leave() error {
+	if c := l.current(); c != nil {
+		l.closed.Store(true) // its end is no loss
+		return c.Leave()
+	}
+	return nil
+}
+
+// user is who the shim, and so every stream, runs as; "" where that cannot be
+// told.
+func (l *link) user() string {
+	c := l.client.Load()
+	if c == nil {
+		return ""
+	}
+	info, err := os.Stat(fmt.Sprintf("/proc/%d", c.Hello().PID))
+	if err != nil {
+		return ""
+	}
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return ""
+	}
+	u, err := user.LookupId(fmt.Sprint(stat.Uid))
+	if err != nil {
+		return ""
+	}
+	return u.Username
 }
 
 // close ends the connection; the shim leaves when its children are gone.

@@ -131,6 +131,9 @@ func (d *daemon) stop(why error) error {
 		d.log.Error("cannot stop a stream", "FFKEEPER_STREAM", f.Name, "error", f.Err)
 	}
 	close(done)
+	if err := d.keeper.Leave(); err != nil {
+		d.log.Error("the shim does not hear that it may leave", "error", err)
+	}
 	return why
 }
 

@@ -25,7 +25,6 @@ type builder struct {
 	digest   hash.Hash
 	given    map[string]bool // options that have a value
 	tried    map[string]bool // options that stand there, right or wrong
-	dropped  int             // errors beyond maxErrors
 }
 
 func newBuilder(name string, h *host) *builder {
@@ -40,13 +39,17 @@ func newBuilder(name string, h *host) *builder {
 	return &builder{d: d, digest: sha256.New(), given: make(map[string]bool), tried: make(map[string]bool)}
 }
 
+// add takes an error; one too many stands for all that would follow.
 func (b *builder) add(e *Error) {
-	if len(b.errs) == maxErrors {
-		b.dropped++
-		return
+	switch n := len(b.errs); {
+	case n < maxErrors:
+		b.errs = append(b.errs, e)
+	case n == maxErrors:
+		b.errs = append(b.errs, &Error{Stream: b.d.Name, File: e.File, Msg: "there are more errors than can be shown"})
 	}
-	b.errs = append(b.errs, e)
 }
+
+func (b *builder) full() bool { return len(b.errs) > maxErrors }
 
 func (b *builder) fail(at position, option string, p *problem) { b.add(b.d.problem(at, option, p)) }
 
@@ -74,6 +77,9 @@ func (b *builder) file(path string, data []byte) {
 	)
 	in := nowhere
 	for i := range assignments {
+		if b.full() {
+			return
+		}
 		a := &assignments[i]
 		at := position{path, a.line}
 		// Both lists are in the order of the lines.
@@ -132,7 +138,7 @@ func (b *builder) assign(path string, a *assignment) {
 	src := &source{file: path, assignment: a, own: b.d.expandOwn}
 	src.warn = func(p *problem) { b.warn(src.position(p.at), s.Name, p) }
 	err := s.set(b.d, src, a.value)
-	if err == nil {
+	if err == nil && !s.list { // looking through a list for each that is added would take for ever
 		err = s.verify(b.d)
 	}
 	if err != nil {
@@ -156,6 +162,7 @@ func (b *builder) finish() {
 		d.RestartMaxDelay = max(d.RestartMaxDelay, d.RestartSec)
 	}
 	d.AddProgress = d.AddProgress && d.Type == TypeFFmpeg
+	d.After, d.Requires = once(d.After), once(d.Requires)
 	d.auto.stdin = d.StandardInput == StdinAuto
 	d.auto.stdout = d.StandardOutput == StdoutAuto
 	d.combined(func(option string, p *problem) { b.fail(d.where[option], option, p) })
@@ -163,6 +170,16 @@ func (b *builder) finish() {
 		at := position{file: d.Files[0]}
 		b.fail(at, "ExecStart", wrong("write the command after ExecStart=, or CommandBuilder=", "there is no command"))
 	}
+}
+
+// once leaves the first of each name.
+func once(names []string) []string {
+	seen := make(map[string]bool, len(names))
+	return slices.DeleteFunc(names, func(name string) bool {
+		again := seen[name]
+		seen[name] = true
+		return again
+	})
 }
 
 // try resolves everything once, so that what no start could succeed with is
@@ -211,11 +228,8 @@ func (b *builder) try() {
 // entry is what became of the files.
 func (b *builder) entry() *Entry {
 	e := &Entry{Name: b.d.Name, Files: b.d.Files, Errors: b.errs, Warnings: b.warnings}
-	slices.SortStableFunc(e.Errors, b.compare)
+	slices.SortStableFunc(e.Errors[:min(len(e.Errors), maxErrors)], b.compare)
 	slices.SortStableFunc(e.Warnings, b.compare)
-	if b.dropped > 0 {
-		e.Errors = append(e.Errors, &Error{Stream: e.Name, File: b.errs[0].File, Msg: "there are " + strconv.Itoa(b.dropped) + " more errors"})
-	}
 	if len(e.Errors) == 0 {
 		e.Definition = b.d
 	}

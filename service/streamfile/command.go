@@ -134,53 +134,58 @@ func (c *Command) line(i int) int {
 // streamHook is what begins a hook that starts another stream.
 const streamHook = "stream:"
 
+// maxHooks is how many an option may have.
+const maxHooks = 100
+
 func hooks(option string, at func(*Definition) *[]Hook) value {
 	return value{
 		kind: "command or stream:NAME",
 		list: true,
 		set: func(d *Definition, src *source, text string) *problem {
-			if !strings.HasPrefix(text, streamHook) {
-				c, err := parseCommand(src, text)
-				if err == nil {
-					err = checkCommand(&c)
-				}
-				if err == nil {
-					*at(d) = append(*at(d), Hook{Command: c})
-				}
+			if len(*at(d)) == maxHooks {
+				return wrong("", "there are more than %d", maxHooks)
+			}
+			h, err := parseHook(src, text)
+			if err == nil {
+				err = checkHook(d, h)
+			}
+			if err != nil {
 				return err
 			}
-			name, err := src.own(strings.TrimPrefix(text, streamHook))
-			if err != nil {
-				return err.in(len(streamHook))
+			*at(d) = append(*at(d), h)
+			if h.Stream != "" {
+				d.where[option+" "+h.Stream] = src.position(0)
 			}
-			name = strings.TrimSuffix(name, suffix)
-			if err := checkName(name); err != nil {
-				return err.in(len(streamHook))
-			}
-			*at(d) = append(*at(d), Hook{Stream: name})
-			d.where[option+" "+name] = src.position(0)
 			return nil
 		},
 		reset: func(d *Definition) { *at(d) = nil },
 		check: func(d *Definition) *problem {
-			for _, h := range *at(d) {
-				switch {
-				case h.Stream == "" && len(h.Command.Words) == 0:
-					return wrong("", "a hook has neither a stream nor a command")
-				case h.Stream != "":
-					if err := checkName(h.Stream); err != nil {
-						return err
-					}
-					if h.Stream == d.Name {
-						return wrong("Restart= restarts it", "the stream names itself")
-					}
-				default:
-					if err := checkCommand(&h.Command); err != nil {
-						return err
-					}
-				}
-			}
-			return nil
+			return each(*at(d), func(h Hook) *problem { return checkHook(d, h) })
 		},
 	}
+}
+
+func parseHook(src *source, text string) (h Hook, err *problem) {
+	if !strings.HasPrefix(text, streamHook) {
+		h.Command, err = parseCommand(src, text)
+		return h, err
+	}
+	name, err := src.own(strings.TrimPrefix(text, streamHook))
+	if err != nil {
+		return h, err.in(len(streamHook))
+	}
+	h.Stream = strings.TrimSuffix(name, suffix)
+	return h, checkName(h.Stream)
+}
+
+func checkHook(d *Definition, h Hook) *problem {
+	switch {
+	case h.Stream == d.Name && d.Name != "":
+		return wrong("Restart= restarts it", "the stream names itself")
+	case h.Stream != "":
+		return checkName(h.Stream)
+	case len(h.Command.Words) == 0:
+		return wrong("", "a hook has neither a stream nor a command")
+	}
+	return checkCommand(&h.Command)
 }

@@ -24,53 +24,66 @@ func streamNames(option string, at func(*Definition) *[]string) value {
 					return err.in(w.at)
 				}
 				name = strings.TrimSuffix(name, suffix)
-				if err := checkName(name); err != nil {
+				if err := checkOther(d, name); err != nil {
 					return err.in(w.at)
 				}
-				if !slices.Contains(*at(d), name) {
-					*at(d) = append(*at(d), name)
-					d.where[option+" "+name] = src.position(w.at)
-				}
+				*at(d) = append(*at(d), name)
+				d.where[option+" "+name] = src.position(w.at)
 			}
 			return nil
 		},
 		reset: func(d *Definition) { *at(d) = nil },
 		check: func(d *Definition) *problem {
-			for _, name := range *at(d) {
-				if err := checkName(name); err != nil {
-					return err
-				}
-				if name == d.Name {
-					return wrong("remove it", "the stream cannot wait for itself")
-				}
-			}
-			return nil
+			return each(*at(d), func(name string) *problem { return checkOther(d, name) })
 		},
 	}
+}
+
+// each answers the first problem that check has with a member of a list.
+func each[T any](list []T, check func(T) *problem) *problem {
+	for _, x := range list {
+		if err := check(x); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// checkOther judges the name of a stream to wait for.
+func checkOther(d *Definition, name string) *problem {
+	if err := checkName(name); err != nil {
+		return err
+	}
+	if name == d.Name {
+		return wrong("remove it", "the stream cannot wait for itself")
+	}
+	return nil
 }
 
 // documentation takes the schemes of systemd.unit(5).
 func documentation() value {
 	schemes := []string{"http://", "https://", "file:/", "info:", "man:"}
+	check := func(uri string) *problem {
+		if slices.ContainsFunc(schemes, func(s string) bool { return len(uri) > len(s) && strings.HasPrefix(uri, s) }) {
+			return nil
+		}
+		return wrong("begin it with http://, https://, file:/, info: or man:", "%s is not an address", quoted(uri))
+	}
 	return value{
 		kind: "addresses",
 		list: true,
 		set: func(d *Definition, _ *source, text string) *problem {
 			words, _, err := splitWords(text)
 			for _, w := range words {
+				if err := check(w.text); err != nil {
+					return err.in(w.at)
+				}
 				d.Documentation = append(d.Documentation, w.text)
 			}
 			return err
 		},
 		reset: func(d *Definition) { d.Documentation = nil },
-		check: func(d *Definition) *problem {
-			for _, uri := range d.Documentation {
-				if !slices.ContainsFunc(schemes, func(s string) bool { return len(uri) > len(s) && strings.HasPrefix(uri, s) }) {
-					return wrong("begin it with http://, https://, file:/, info: or man:", "%s is not an address", quoted(uri))
-				}
-			}
-			return nil
-		},
+		check: func(d *Definition) *problem { return each(d.Documentation, check) },
 	}
 }
 
@@ -102,14 +115,7 @@ func environment() value {
 			return nil
 		},
 		reset: func(d *Definition) { d.Environment = nil },
-		check: func(d *Definition) *problem {
-			for _, a := range d.Environment {
-				if err := checkAssignment(a); err != nil {
-					return err
-				}
-			}
-			return nil
-		},
+		check: func(d *Definition) *problem { return each(d.Environment, checkAssignment) },
 	}
 }
 
@@ -147,6 +153,12 @@ func validEnvValue(s string) bool {
 }
 
 func environmentFile() value {
+	check := func(f EnvironmentFile) *problem {
+		if filepath.IsAbs(f.Path) {
+			return nil
+		}
+		return wrong("write an absolute path", "%s is not an absolute path", quoted(f.Path))
+	}
 	return value{
 		kind: "path",
 		list: true,
@@ -156,20 +168,12 @@ func environmentFile() value {
 			if err != nil {
 				return err
 			}
-			d.EnvironmentFiles = append(d.EnvironmentFiles, EnvironmentFile{
-				Path: path, Optional: optional, File: src.file, Line: src.line,
-			})
-			return nil
+			f := EnvironmentFile{Path: path, Optional: optional, File: src.file, Line: src.line}
+			d.EnvironmentFiles = append(d.EnvironmentFiles, f)
+			return check(f)
 		},
 		reset: func(d *Definition) { d.EnvironmentFiles = nil },
-		check: func(d *Definition) *problem {
-			for _, f := range d.EnvironmentFiles {
-				if !filepath.IsAbs(f.Path) {
-					return wrong("write an absolute path", "%s is not an absolute path", quoted(f.Path))
-				}
-			}
-			return nil
-		},
+		check: func(d *Definition) *problem { return each(d.EnvironmentFiles, check) },
 	}
 }
 
@@ -219,12 +223,12 @@ func cpuAffinity() value {
 		},
 		reset: func(d *Definition) { d.CPUAffinity = nil },
 		check: func(d *Definition) *problem {
-			for _, n := range d.CPUAffinity {
+			return each(d.CPUAffinity, func(n int) *problem {
 				if n < 0 || n > maxCPU {
 					return wrong("", "%d is not the number of a CPU", n)
 				}
-			}
-			return nil
+				return nil
+			})
 		},
 	}
 }

@@ -1,7 +1,6 @@
 package streamfile
 
 import (
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -392,11 +391,29 @@ func TestLoadedDefinitionsEqualThoseMadeByNew(t *testing.T) {
 	}
 }
 
-func TestManyErrorsAreCounted(t *testing.T) {
+func TestErrorsOfOneStreamAreBounded(t *testing.T) {
 	e := load(t, minimal+strings.Repeat("Nice=x\n", 1000))
 	last := e.Errors[len(e.Errors)-1]
-	if len(e.Errors) != maxErrors+1 || !strings.Contains(last.Error(), fmt.Sprintf("there are %d more errors", 1000-maxErrors)) {
+	if len(e.Errors) != maxErrors+1 || !strings.HasSuffix(last.Error(), "cam1.stream: there are more errors than can be shown") {
 		t.Errorf("got %d errors, the last %v", len(e.Errors), last)
+	}
+}
+
+// A megabyte of anything takes time in proportion to its size. This test is
+// over in a moment, or never.
+func TestMegabyteOfAnythingLoads(t *testing.T) {
+	for _, line := range []string{
+		"\n", "\\\n", "x\n", "x=\n", "Descriptionx=1\n", "[x]\n", "\xff\n", "Nice=x\n", "Description=x\n", "Environment=A=1\n",
+		"After=a\n", "Requires=a b c\n", "CPUAffinity=1\n", "Documentation=man:x\n", "OnFailure=x\n", "EnvironmentFile=-/x\n", "LimitCPU=1\n",
+		"ExecStart=\nExecStart=x\n",
+	} {
+		load(t, minimal+strings.Repeat(line, (maxFile-len(minimal))/len(line)))
+	}
+	for _, word := range []string{"x ", "$A ", "$NAME ", "${NAME} ", "${NAME}", "x$NAME ", `\q `, "${", "$$", "' ", "; ", "0-9999,", "1 ", "1us ", "1K "} {
+		for _, option := range []string{"ExecStart", "Environment", "After", "CPUAffinity", "RestartSec", "MemoryMax", "Type"} {
+			text := "[Stream]\n" + option + "="
+			load(t, text+strings.Repeat(word, (maxFile-len(text))/len(word)))
+		}
 	}
 }
 

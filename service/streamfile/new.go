@@ -1,5 +1,7 @@
 package streamfile
 
+import "sync"
+
 // New answers the definition of a stream that comes from no file, with every
 // default set. argv is taken as it is: no quoting, no variables. nil: the
 // command is given at each start, as the argv of Resolve. Fields may be set
@@ -18,12 +20,17 @@ func New(name string, argv []string) *Definition {
 
 // defaults is a definition in which nothing is given.
 func defaults() *Definition {
-	d := &Definition{}
+	d := pristine()
+	return &d
+}
+
+// pristine holds no maps and pointers: a copy of it is independent.
+var pristine = sync.OnceValue(func() (d Definition) {
 	for i := range table {
-		table[i].clear(d)
+		table[i].clear(&d)
 	}
 	return d
-}
+})
 
 // Validate answers all that is wrong with d's fields; nothing for a definition
 // that came from a Loader. Whether programs and files exist is for Resolve to

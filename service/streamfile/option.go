@@ -45,7 +45,7 @@ type value struct {
 	// reset puts the zero value back, before initial is set.
 	reset func(d *Definition)
 	// check judges what d holds, wherever it came from; nil: nothing can be
-	// wrong.
+	// wrong. set need not, except for what it adds to a list.
 	check func(d *Definition) *problem
 }
 

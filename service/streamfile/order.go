@@ -116,8 +116,10 @@ func (s *Set) missing() (errs []*Error) {
 		if e.Definition == nil {
 			continue
 		}
+		before := len(errs)
 		for _, other := range e.Definition.Requires {
 			switch o := s.Streams[other]; {
+			case len(errs)-before > maxErrors:
 			case o == nil:
 				errs = append(errs, e.Definition.problem(e.Definition.where["Requires "+other], "Requires", s.noStream(other)))
 			case o.Masked:
@@ -132,7 +134,7 @@ func (s *Set) missing() (errs []*Error) {
 // odd are the warnings of a definition within its set.
 func (s *Set) odd(d *Definition) (warnings []*Error) {
 	warn := func(option, other string) {
-		if s.Streams[other] == nil {
+		if s.Streams[other] == nil && len(warnings) < maxErrors {
 			warnings = append(warnings, d.problem(d.where[option+" "+other], option, s.noStream(other)))
 		}
 	}

@@ -89,10 +89,17 @@ func (d *Definition) launch(env *environ, c *Command, option string) (l *Launch,
 	x := &expander{
 		get: env.get, names: env.known, left: maxCommand, vague: env.vague,
 		remedy: "set it by Environment= or EnvironmentFile=, or write $$ for a dollar",
-		warn:   func(p *problem) { notes = append(notes, d.problem(at(word), option, p)) },
+		warn: func(p *problem) {
+			if len(notes) < maxErrors {
+				notes = append(notes, d.problem(at(word), option, p))
+			}
+		},
 	}
 	argv := make([]string, 0, len(c.Words))
 	for i, w := range c.Words {
+		if len(errs) > maxErrors {
+			return nil, errs, notes
+		}
 		word = i
 		words := []string{w}
 		err := (*problem)(nil)

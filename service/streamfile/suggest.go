@@ -6,9 +6,12 @@ import (
 )
 
 // nearest is the candidate that s was probably meant to be; "" if none is
-// near.
+// near: a third of the letters may be wrong, of two none.
 func nearest(s string, candidates []string) string {
-	best, least := "", max(1, len(s)/3)+1
+	best, least := "", max(2, len(s)/3+1)
+	if len(s) < 3 {
+		least = 1
+	}
 	if len(s) > 64 {
 		return ""
 	}

@@ -121,8 +121,10 @@ func (s *splitter) escape(out *strings.Builder) (int, *problem) {
 			return from + digits, nil
 		}
 	}
-	s.warnings = append(s.warnings, wrong(`write \\ for a backslash`,
-		`\%s is no escape that systemd knows and stays as written`, printable(firstRune(rest))).in(s.at))
+	if len(s.warnings) < maxErrors {
+		s.warnings = append(s.warnings, wrong(`write \\ for a backslash`,
+			`\%s is no escape that systemd knows and stays as written`, printable(firstRune(rest))).in(s.at))
+	}
 	out.WriteByte('\\')
 	out.WriteByte(rest[0])
 	return 1, nil

@@ -49,7 +49,7 @@ func TestInstallOnRunningSystem(t *testing.T) {
 	}
 
 	h.Run("make", "-C", "/usr/local/src/ffkeeper", "uninstall")
-	if got := h.Run("systemctl", "list-unit-files", "--no-legend", "ffkeeper*"); got != "" {
+	if got := h.Exec("systemctl", "list-unit-files", "--no-legend", "ffkeeper*").Stdout; got != "" {
 		t.Errorf("after uninstall there is still\n%s", got)
 	}
 	if r := h.Exec("pgrep", "-u", "ffkeeper,ffkeeper-streams"); r.Code != 1 {

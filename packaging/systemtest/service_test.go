@@ -85,9 +85,7 @@ func TestStopFinishesFilesAndLeavesNothingRunning(t *testing.T) {
 	if got := h.Property("ffkeeper.service", "Result"); got != "success" {
 		t.Errorf("the stop's result is %s", got)
 	}
-	if got := h.Run("ffprobe", "-v", "error", "-show_entries", "stream=codec_name", "-of", "csv=p=0", "/var/lib/ffkeeper-streams/cam1.mp4"); got != "h264" {
-		t.Errorf("ffprobe on the mp4 says %q", got)
-	}
+	h.probeMP4("cam1")
 	if got := h.Run("tail", "-n1", "/var/lib/ffkeeper-streams/hls.m3u8"); got != "#EXT-X-ENDLIST" {
 		t.Errorf("the playlist ends with %q", got)
 	}
@@ -100,6 +98,45 @@ func TestStopFinishesFilesAndLeavesNothingRunning(t *testing.T) {
 		}
 		return ""
 	})
+}
+
+// As at shutdown, keeper and shim are stopped in one transaction: the keeper first, so
+// that the shim's own, coarser way of stopping is not needed.
+func TestStoppingEverythingAtOnceFinishesFiles(t *testing.T) {
+	h := serving(t, map[string]string{"cam1": mp4Stream}, nil)
+	h.waitHealthy("cam1")
+	h.Run("systemctl", "stop", "ffkeeper.slice")
+	h.probeMP4("cam1")
+	if r := h.Journal("-t", "cam1", "-g", "command received|received signal"); len(r) != 1 || !strings.Contains(r[0]["MESSAGE"], "[q]") {
+		t.Errorf("ffmpeg was stopped by\n%v", r)
+	}
+	for _, unit := range []string{"ffkeeper.service", "ffkeeper-streams.service"} {
+		if got := h.Property(unit, "Result"); got != "success" {
+			t.Errorf("the result of %s is %s", unit, got)
+		}
+	}
+}
+
+// The shim alone is enough to stop everything with files finished, as when the
+// keeper is broken.
+func TestStoppedShimFinishesFilesWithoutKeeper(t *testing.T) {
+	h := serving(t, map[string]string{"cam1": mp4Stream}, nil)
+	h.waitHealthy("cam1")
+	h.Run("systemctl", "kill", "-s", "STOP", "--kill-who=main", "ffkeeper")
+	h.Run("systemctl", "stop", "ffkeeper-streams.service")
+	h.probeMP4("cam1")
+	if got := h.Property("ffkeeper-streams.service", "Result"); got != "success" {
+		t.Errorf("the result is %s", got)
+	}
+	h.Run("systemctl", "kill", "-s", "CONT", "--kill-who=main", "ffkeeper")
+}
+
+func (h *Host) probeMP4(name string) {
+	h.t.Helper()
+	got := h.Run("ffprobe", "-v", "error", "-show_entries", "stream=codec_name", "-of", "csv=p=0", "/var/lib/ffkeeper-streams/"+name+".mp4")
+	if got != "h264" {
+		h.t.Errorf("ffprobe on the mp4 says %q", got)
+	}
 }
 
 // A stream that takes longer to end than systemd's patience, as with a large

@@ -12,6 +12,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+	"unicode"
+	"unicode/utf8"
 )
 
 // written returns what l writes through a handler of that kind.
@@ -226,4 +228,31 @@ type loud struct{ l *slog.Logger }
 func (v loud) LogValue() slog.Value {
 	v.l.Info("inner")
 	return slog.StringValue("x")
+}
+
+// No text may act on a terminal, or pass for another stream's record.
+func FuzzText(f *testing.F) {
+	f.Add("a\x1b[2Jb", "k", "v w", "cam1", 4)
+	f.Add("a\n\nb\r\n", "FFKEEPER_STREAM", "cam2\n", "\xff", 8)
+	f.Fuzz(func(t *testing.T, message, key, value, stream string, level int) {
+		if key == FieldStream || key == FieldIdentifier || stream == "" {
+			t.Skip()
+		}
+		record := slog.NewRecord(time.Time{}, slog.Level(level), message, 0)
+		record.AddAttrs(slog.String(key, value))
+		got := string(text{stream: stream}.append(nil, record))
+		if !strings.HasSuffix(got, "\n") || !utf8.ValidString(got) {
+			t.Errorf("got %q", got)
+		}
+		name := string(appendVisible(nil, stream)) + ": "
+		for line := range strings.Lines(got) {
+			line = strings.TrimSuffix(line, "\n")
+			if !strings.HasPrefix(line, name) {
+				t.Errorf("%q does not begin with %q", line, name)
+			}
+			if i := strings.IndexFunc(line, func(r rune) bool { return r != '\t' && unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) }); i >= 0 {
+				t.Errorf("%q has a control character", line)
+			}
+		}
+	})
 }

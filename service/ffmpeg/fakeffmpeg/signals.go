@@ -1,0 +1,58 @@
+package main
+
+import (
+	"os"
+	"os/signal"
+	"sync/atomic"
+	"syscall"
+	"unsafe"
+)
+
+// signals are those that ffmpeg catches: INT, TERM, QUIT and XCPU. All others
+// act as they do by default: HUP kills.
+type signals struct {
+	count atomic.Int32 // received
+	last  atomic.Int32
+}
+
+func (f *fake) catchSignals() {
+	caught := make(chan os.Signal, 64)
+	signal.Notify(caught, syscall.SIGINT, syscall.SIGTERM, syscall.SIGQUIT, syscall.SIGXCPU)
+	go func() {
+		for s := range caught {
+			if f.modes.ignoreTerm {
+				continue
+			}
+			f.signals.last.Store(int32(s.(syscall.Signal)))
+			if f.signals.count.Add(1) > 3 {
+				// Here and not in the loop, which may be blocked.
+				die(123, "Received > 3 system signals, hard exiting\n")
+			}
+			f.bell.ring()
+		}
+	}()
+}
+
+// kernelAction is struct sigaction of the kernel.
+type kernelAction struct {
+	handler, flags, restorer, mask uintptr
+}
+
+// crash ends by a signal as C code would, past the Go runtime, which makes of
+// SIGSEGV a stack trace and an exit code.
+func (f *fake) crash() {
+	if f.modes.core {
+		var limit syscall.Rlimit
+		if syscall.Getrlimit(syscall.RLIMIT_CORE, &limit) == nil {
+			limit.Cur = limit.Max
+			syscall.Setrlimit(syscall.RLIMIT_CORE, &limit)
+		}
+	}
+	var byDefault kernelAction
+	syscall.RawSyscall6(syscall.SYS_RT_SIGACTION, uintptr(f.modes.crash),
+		uintptr(unsafe.Pointer(&byDefault)), 0, 8, 0, 0)
+	syscall.Kill(os.Getpid(), syscall.Signal(f.modes.crash))
+	for {
+		syscall.Pause()
+	}
+}

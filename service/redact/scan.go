@@ -18,7 +18,8 @@ type scanner struct {
 	urlEnd int
 	lastAt int // the last @ before urlEnd, or -1
 
-	rtmp bool // a message of the RTMP code has been looked at
+	again int  // how many values have been looked through once more
+	rtmp  bool // a message of the RTMP code has been looked at
 }
 
 // scan appends the parts of s that are secret by their form, and reports

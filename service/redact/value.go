@@ -23,12 +23,22 @@ func (sc *scanner) value(name string, k kind, from int) int {
 	if to-from == 1 && k == weak || harmless(name, s[from:to]) {
 		return max(to, from)
 	}
-	sc.add(from, to)
-	if startsURL(s[from:to]) {
-		return from // its secrets may go on behind what ends a value
+	// The secrets of a URL in it may go on behind what ends a value.
+	if value := s[from:to]; strings.Contains(value, ":/") || startsURL(value) {
+		if sc.again++; sc.again > maxAgain {
+			to = len(s)
+		} else {
+			sc.add(from, to)
+			return from
+		}
 	}
+	sc.add(from, to)
 	return to
 }
+
+// maxAgain is how many values of one text are looked through once more; a text
+// with more of them is there to cost time.
+const maxAgain = 64
 
 // openingQuote returns how many bytes the quote that opens a value at i has: 0
 // for none, 2 for \".

@@ -218,6 +218,7 @@ func (k *Keeper) publish(m *member, t stream.Transition) {
 			delete(k.set, name)
 			close(m.gone)
 			m.cancel()
+			k.redact.Forget(name)
 			add(EventRemoved)
 		}
 		k.mu.Unlock()

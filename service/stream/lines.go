@@ -1,6 +1,7 @@
 package stream
 
 import (
+	"strings"
 	"time"
 
 	"github.com/ffkeeper/ffkeeper/service/ffmpeg"
@@ -92,6 +93,9 @@ func (o *owner) line(raw []byte, stats bool) {
 		}
 		l.Priority = o.proc.prevLevel
 		isError = l.Priority <= warnPriority
+	}
+	if strings.TrimSpace(l.Text) == "" {
+		return // ffmpeg parts its paragraphs by tagged empty lines
 	}
 	o.lines.add(l, isError)
 	if o.m.def.StandardError != streamfile.StderrNull {

@@ -208,6 +208,8 @@ func (o *owner) spawn() {
 		return
 	}
 	def := o.m.def
+	// Its own words may hold a key with nothing around it that says so.
+	o.cfg.Redact.Learn(o.cfg.Name, launch.Argv, launch.Env)
 	req := request(def, launch)
 	o.cfg.Shim.Spawn(req, nil, func(c *shim.Child, err error) {
 		o.post(func() { o.spawned(attempt, def, launch, c, err) })

@@ -409,8 +409,15 @@ func TestMegabyteOfAnythingLoads(t *testing.T) {
 	} {
 		load(t, minimal+strings.Repeat(line, (maxFile-len(minimal))/len(line)))
 	}
-	for _, word := range []string{"x ", "$A ", "$NAME ", "${NAME} ", "${NAME}", "x$NAME ", `\q `, "${", "$$", "' ", "; ", "0-9999,", "1 ", "1us ", "1K "} {
-		for _, option := range []string{"ExecStart", "Environment", "After", "CPUAffinity", "RestartSec", "MemoryMax", "Type"} {
+	for option, words := range map[string][]string{
+		"ExecStart":   {"x ", "$A ", "$NAME ", "${NAME}", "x$NAME ", `\q `, "${", "$$", "' "},
+		"Environment": {"x=1 ", `\q=`},
+		"After":       {"x ", "${NAME}"},
+		"CPUAffinity": {"0-8191,"},
+		"RestartSec":  {"1us ", "1"},
+		"MemoryMax":   {"1", "1K "},
+	} {
+		for _, word := range words {
 			text := "[Stream]\n" + option + "="
 			load(t, text+strings.Repeat(word, (maxFile-len(text))/len(word)))
 		}

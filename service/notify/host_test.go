@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -66,15 +67,23 @@ func boot(t *testing.T, files map[string]string) *host {
 		"bash", "testdata/boot.sh", dir, seed, name)
 	cmd.Stdout, cmd.Stderr = &console, &console
 	cmd.Env = append(os.Environ(), "NOTIFY_SOCKET=@"+name)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	if err := cmd.Start(); err != nil {
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGKILL}
+	h := &host{t: t, dir: dir, exited: make(chan struct{})}
+	started := make(chan error)
+	go func() {
+		// The signal comes when the thread ends that started the process.
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		err := cmd.Start()
+		started <- err
+		if err == nil {
+			cmd.Wait()
+			close(h.exited)
+		}
+	}()
+	if err := <-started; err != nil {
 		t.Fatalf("cannot boot a systemd (%v); FFKEEPER_TEST_NO_SYSTEMD=1 leaves these tests out", err)
 	}
-	h := &host{t: t, dir: dir, exited: make(chan struct{})}
-	go func() {
-		cmd.Wait()
-		close(h.exited)
-	}()
 	t.Cleanup(func() { h.end(cmd.Process) })
 
 	isReady := make(chan error, 1)

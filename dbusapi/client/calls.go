@@ -49,7 +49,7 @@ func (c *Client) StreamByPID(ctx context.Context, pid uint32) (string, error) {
 		return "", err
 	}
 	var name string
-	err := c.callOn(ctx, path, propertiesInterface+".Get", []any{streamInterface, "Name"}, &name)
+	err := c.callOn(ctx, path, propertiesInterface, "Get", []any{streamInterface, "Name"}, &name)
 	return name, err
 }
 

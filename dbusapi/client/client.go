@@ -47,6 +47,7 @@ type Client struct {
 	Interactive bool
 
 	bus, stateDir string
+	dialTimeout   time.Duration
 
 	mu     sync.Mutex
 	conn   *dbus.Conn
@@ -57,7 +58,7 @@ type Client struct {
 // address the keeper has left in stateDir) or a D-Bus address. That there is a
 // bus does not mean that there is a keeper; the first call tells.
 func Dial(bus, stateDir string) (*Client, error) {
-	c := &Client{bus: bus, stateDir: stateDir}
+	c := &Client{bus: bus, stateDir: stateDir, dialTimeout: dialTimeout}
 	if _, err := c.connection(); err != nil {
 		return nil, err
 	}
@@ -109,7 +110,7 @@ func (c *Client) dial(opts ...dbus.ConnOption) (*dbus.Conn, error) {
 		return nil, fmt.Errorf("cannot connect to the %s: %w", c.busText(), err)
 	}
 	// Closing the connection ends an authentication with a bus that hangs.
-	timer := time.AfterFunc(dialTimeout, func() { conn.Close() })
+	timer := time.AfterFunc(c.dialTimeout, func() { conn.Close() })
 	err = conn.Auth(nil)
 	if err == nil {
 		err = conn.Hello()
@@ -144,22 +145,42 @@ func (c *Client) flags() dbus.Flags {
 
 // call calls a method of the manager, and stores its results.
 func (c *Client) call(ctx context.Context, member string, args []any, results ...any) error {
-	return c.callOn(ctx, managerPath, managerInterface+"."+member, args, results...)
+	return c.callOn(ctx, managerPath, managerInterface, member, args, results...)
 }
 
-func (c *Client) callOn(ctx context.Context, path dbus.ObjectPath, method string, args []any, results ...any) error {
+func (c *Client) callOn(ctx context.Context, path dbus.ObjectPath, iface, member string, args []any, results ...any) error {
 	conn, err := c.connection()
 	if err != nil {
 		return err
 	}
-	reply := conn.Object(busName, path).CallWithContext(ctx, method, c.flags(), args...)
+	reply := <-c.send(ctx, conn, path, iface, member, args).Done
 	if reply.Err != nil {
 		return c.explain(reply.Err)
 	}
 	if err := reply.Store(results...); err != nil {
-		return fmt.Errorf("cannot understand the answer to %s: %w", method, err)
+		return fmt.Errorf("cannot understand the answer to %s: %w", member, err)
 	}
 	return nil
+}
+
+// send makes a call as godbus's Object does, which however drops the flag
+// ALLOW_INTERACTIVE_AUTHORIZATION.
+func (c *Client) send(ctx context.Context, conn *dbus.Conn, path dbus.ObjectPath, iface, member string, args []any) *dbus.Call {
+	m := &dbus.Message{
+		Type:  dbus.TypeMethodCall,
+		Flags: c.flags(),
+		Headers: map[dbus.HeaderField]dbus.Variant{
+			dbus.FieldDestination: dbus.MakeVariant(busName),
+			dbus.FieldPath:        dbus.MakeVariant(path),
+			dbus.FieldInterface:   dbus.MakeVariant(iface),
+			dbus.FieldMember:      dbus.MakeVariant(member),
+		},
+		Body: args,
+	}
+	if len(args) > 0 {
+		m.Headers[dbus.FieldSignature] = dbus.MakeVariant(dbus.SignatureOf(args...))
+	}
+	return conn.SendWithContext(ctx, m, make(chan *dbus.Call, 1))
 }
 
 // callFile calls a method that answers with a descriptor. One that comes when
@@ -169,7 +190,7 @@ func (c *Client) callFile(ctx context.Context, member, name string) (*os.File, e
 	if err != nil {
 		return nil, err
 	}
-	call := conn.Object(busName, managerPath).Go(managerInterface+"."+member, c.flags(), make(chan *dbus.Call, 1), name)
+	call := c.send(context.Background(), conn, managerPath, managerInterface, member, []any{name})
 	select {
 	case <-call.Done:
 		return c.file(call, name)

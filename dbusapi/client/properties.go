@@ -17,7 +17,7 @@ type Manager struct {
 // Manager asks for the keeper's properties.
 func (c *Client) Manager(ctx context.Context) (Manager, error) {
 	var d map[string]dbus.Variant
-	if err := c.callOn(ctx, managerPath, propertiesInterface+".GetAll", []any{managerInterface}, &d); err != nil {
+	if err := c.callOn(ctx, managerPath, propertiesInterface, "GetAll", []any{managerInterface}, &d); err != nil {
 		return Manager{}, err
 	}
 	return Manager{
@@ -57,7 +57,7 @@ func (c *Client) Properties(ctx context.Context, name string) (Properties, error
 		return Properties{}, err
 	}
 	var d map[string]dbus.Variant
-	if err := c.callOn(ctx, path, propertiesInterface+".GetAll", []any{streamInterface}, &d); err != nil {
+	if err := c.callOn(ctx, path, propertiesInterface, "GetAll", []any{streamInterface}, &d); err != nil {
 		return Properties{}, err
 	}
 	return propertiesOf(d), nil
@@ -69,7 +69,7 @@ type managed map[dbus.ObjectPath]map[string]map[string]dbus.Variant
 // AllProperties asks for the properties of all streams, by name.
 func (c *Client) AllProperties(ctx context.Context) (map[string]Properties, error) {
 	var objects managed
-	if err := c.callOn(ctx, managerPath, objectManagerInterface+".GetManagedObjects", nil, &objects); err != nil {
+	if err := c.callOn(ctx, managerPath, objectManagerInterface, "GetManagedObjects", nil, &objects); err != nil {
 		return nil, err
 	}
 	return objects.streams(), nil

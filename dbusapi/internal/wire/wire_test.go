@@ -219,7 +219,7 @@ func TestFileIsPassedAndNoneIsKept(t *testing.T) {
 	if n := openFDs(t); n != before-1 {
 		t.Errorf("%d descriptors, expected %d", n, before-1)
 	}
-	pending = client.Object(s.UniqueName(), "/").Go("x.y.Open", 0, nil)
+	client.Object(s.UniqueName(), "/").Go("x.y.Open", 0, nil)
 	if err := s.ReplyFile(<-calls, w); err == nil {
 		t.Error("a closed file was passed")
 	}

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -467,4 +468,27 @@ func TestValidateFindsEveryBadField(t *testing.T) {
 	if !got[""] {
 		t.Error("the name is not found")
 	}
+}
+
+// A definition is shared by the goroutines of streams, reloads and D-Bus
+// calls.
+func TestDefinitionsResolveFromManyGoroutines(t *testing.T) {
+	d := built(t)
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			for range 50 {
+				if _, err := d.Resolve(noon, []string{"ffmpeg"}); err != nil {
+					t.Error(err)
+				}
+				if _, err := d.ResolveHook(d.OnFailure[0], noon, nil); err != nil {
+					t.Error(err)
+				}
+				if errs := d.Validate(); len(errs) > 0 {
+					t.Error(texts(errs))
+				}
+			}
+		})
+	}
+	wg.Wait()
 }

@@ -34,7 +34,7 @@ func specs() []spec {
 			"journal", enum(func(d *d) *Stderr { return &d.StandardError }, StderrJournal, StderrNull)},
 		{Option{Name: "Environment", Group: "The command", Description: "Environment variables, NAME=value, several on a line; quote one that has blanks."},
 			"", environment()},
-		{Option{Name: "EnvironmentFile", Group: "The command", Description: "A file of such lines, absolute, * and ? allowed, read anew at each start; with - before it the file need not exist."},
+		{Option{Name: "EnvironmentFile", Group: "The command", Description: "A file of variables, absolute, * and ? allowed, read anew at each start; with - before it the file need not exist."},
 			"", environmentFile()},
 		{Option{Name: "WorkingDirectory", Group: "The command", Default: "/", Description: "Where the command runs: absolute, or ~ for the home directory; with - before it / is used where it does not exist."},
 			"", workingDirectory()},
@@ -118,7 +118,7 @@ var limitRows = []struct {
 	{"LOCKS", limitCount, "Without effect in Linux; for files written for other systems."},
 	{"SIGPENDING", limitCount, "Signals queued for its user."},
 	{"MSGQUEUE", limitSize, "POSIX message queues of its user."},
-	{"NICE", limitNice, "How far it may raise its priority: a nice level with its sign, or 40 less one and that."},
+	{"NICE", limitNice, "How far it may raise its priority: a nice level with its sign, or the kernel's own number, from 1 (for +19) to 40 (for -20)."},
 	{"RTPRIO", limitCount, "The highest real-time priority it may take."},
 	{"RTTIME", limitUsec, "Real-time CPU time without a blocking call; a bare number is microseconds."},
 }

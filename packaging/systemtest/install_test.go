@@ -52,8 +52,8 @@ func TestInstallOnRunningSystem(t *testing.T) {
 	if got := h.Exec("systemctl", "list-unit-files", "--no-legend", "ffkeeper*").Stdout; got != "" {
 		t.Errorf("after uninstall there is still\n%s", got)
 	}
-	if r := h.Exec("pgrep", "-u", "ffkeeper,ffkeeper-streams"); r.Code != 1 {
-		t.Errorf("after uninstall processes run on: %v", r)
+	if left := h.processes(); left != "" {
+		t.Errorf("after uninstall processes run on: %s", left)
 	}
 	if left := h.Run("find", "/usr/local/bin", "/usr/local/lib/systemd", "/usr/share/dbus-1", "/usr/share/polkit-1", "-name", "*ffkeeper*"); left != "" {
 		t.Errorf("after uninstall there is still\n%s", left)

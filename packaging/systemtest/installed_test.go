@@ -108,6 +108,12 @@ func (h *Host) waitHealthy(names ...string) {
 	}
 }
 
+// processes are those of both users, as directories of /proc.
+func (h *Host) processes() string {
+	h.t.Helper()
+	return h.Run("find", "/proc", "-mindepth", "1", "-maxdepth", "1", "(", "-user", "ffkeeper", "-o", "-user", "ffkeeper-streams", ")")
+}
+
 // pid of a stream, by way of busctl.
 func (h *Host) pid(name string) string {
 	h.t.Helper()

@@ -94,7 +94,7 @@ ExecStart=sh -c "while :; do echo a line >&2; sleep 0.005; done"
 `}, nil)
 	h.waitHealthy("cam1")
 	journald := h.Property("systemd-journald.service", "MainPID")
-	h.Run("kill", "-STOP", journald)
+	h.Run("sh", "-c", "kill -STOP "+journald)
 	time.Sleep(5 * time.Second) // long enough for its socket to be full: 1,000 lines
 	frame := h.frame("cam1")
 	h.Eventually(10*time.Second, "cam1 goes on", func() string {
@@ -108,7 +108,7 @@ ExecStart=sh -c "while :; do echo a line >&2; sleep 0.005; done"
 	if h.pid("cam1") == before {
 		t.Error("a stream cannot be restarted")
 	}
-	h.Run("kill", "-CONT", journald)
+	h.Run("sh", "-c", "kill -CONT "+journald)
 	h.WaitJournal(20*time.Second, "FFKEEPER_STREAM=cam1", "FFKEEPER_EVENT=started", "FFKEEPER_PID="+h.pid("cam1"))
 	if got := h.Property("ffkeeper.service", "NRestarts"); got != "0" {
 		t.Errorf("the keeper was restarted %s times", got)

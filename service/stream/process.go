@@ -184,10 +184,9 @@ func (o *owner) pumpIn() {
 		if s == nil {
 			return
 		}
-		data, _ := s.Take(nil)
-		feed(data)
-		if data != nil {
-			s.Take(data)
+		// Giving a buffer back answers what has come meanwhile.
+		for data, _ := s.Take(nil); len(data) > 0; data, _ = s.Take(data) {
+			feed(data)
 		}
 	}
 	take(p.progress, o.feedProgress)

@@ -56,7 +56,7 @@ func parseSyntax(data []byte) ([]assignment, []lineProblem) {
 		return nil, p.problems
 	}
 	text := strings.TrimPrefix(string(data), "\ufeff")
-	for number := 1; text != ""; number++ {
+	for number := 1; text != "" && len(p.problems) <= maxErrors; number++ {
 		end := strings.IndexAny(text, "\r\n")
 		line := text
 		if end < 0 {

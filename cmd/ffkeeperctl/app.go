@@ -41,12 +41,21 @@ func (a *app) execute(args []string) error {
 	root.SetIn(a.in)
 	root.SetOut(a.out)
 	root.SetErr(a.err)
-	err := root.ExecuteContext(ctx)
-	if err != nil && ctx.Err() != nil && errors.Is(err, context.Canceled) {
-		return &exitError{code: exitInterrupted, err: errors.New("interrupted")}
+	cmd, err := root.ExecuteContextC(ctx)
+	if err == nil || ctx.Err() == nil || !errors.Is(err, context.Canceled) {
+		return err
 	}
-	return err
+	if _, ok := cmd.Annotations[goesOn]; ok {
+		return nil
+	}
+	return &exitError{code: exitInterrupted, err: errors.New("interrupted")}
 }
+
+// goesOn is the annotation of commands that go on until Ctrl-C, for which it
+// is no failure but the way to leave.
+const goesOn = "goes-on"
+
+func endless() map[string]string { return map[string]string{goesOn: ""} }
 
 // finish reports an error in one line and answers the exit code.
 func (a *app) finish(err error) int {

@@ -33,6 +33,9 @@ that the keeper kept, at most 50, are shown.`,
 					return usagef("--since: %v", err)
 				}
 			}
+			if f.follow {
+				cmd.Annotations = endless()
+			}
 			return fail(a.logs(cmd.Context(), args, f))
 		},
 	}

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 
 	"github.com/spf13/cobra"
 )
@@ -15,6 +14,7 @@ func (a *app) monitorCommand() *cobra.Command {
 and health with their reason, restarts, failures, streams that come and go. It
 goes on over restarts of the keeper and of the bus. With --json: one object a
 line.`,
+		Annotations:       endless(),
 		ValidArgsFunction: a.completeStreams,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			k, err := a.connect(cmd.Context())
@@ -29,7 +29,7 @@ line.`,
 
 func (a *app) monitor(ctx context.Context, k *keeper, patterns []string) error {
 	zone, g := a.now().Location(), localeGlyphs()
-	err := k.watch(ctx, func(e event) error {
+	return k.watch(ctx, func(e event) error {
 		if e.Name != "" && !matches(e.Name, patterns) {
 			return nil
 		}
@@ -41,10 +41,6 @@ func (a *app) monitor(ctx context.Context, k *keeper, patterns []string) error {
 		}
 		return a.print(renderEvent(e, zone, g))
 	})
-	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
-		return nil // Ctrl-C is the way to leave
-	}
-	return err
 }
 
 // matches reports whether a name is meant by the arguments; none mean all.

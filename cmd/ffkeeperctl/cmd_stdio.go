@@ -31,12 +31,9 @@ finish its files and end.`,
 				return explain("write-stdin "+name, err)
 			}
 			defer f.Close()
-			if err := copyUntil(ctx, f, a.in, f); err != nil {
+			if err := copyUntil(ctx, f, a.in); err != nil {
 				if errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET) {
 					return failf("write-stdin %s: the stream no longer reads (ffkeeperctl status %s tells why)", name, name)
-				}
-				if errors.Is(err, context.Canceled) {
-					return err
 				}
 				return failf("write-stdin %s: %w", name, err)
 			}
@@ -61,6 +58,7 @@ func (a *app) readStdoutCommand() *cobra.Command {
 The bytes come as they are, so they are not let onto a terminal without
 --force.`,
 		Args:              oneName,
+		Annotations:       endless(),
 		ValidArgsFunction: a.completeStreams,
 		RunE: a.asking(func(ctx context.Context, k *keeper, args []string) error {
 			name, err := k.oneOf(ctx, "read-stdout", args[0])
@@ -75,11 +73,7 @@ The bytes come as they are, so they are not let onto a terminal without
 				return explain("read-stdout "+name, err)
 			}
 			defer f.Close()
-			err = copyUntil(ctx, a.out, f, f)
-			if errors.Is(err, context.Canceled) {
-				return nil // Ctrl-C is a way to leave
-			}
-			if err != nil {
+			if err := copyUntil(ctx, a.out, f); err != nil {
 				return failf("read-stdout %s: %w", name, err)
 			}
 			return nil
@@ -99,11 +93,11 @@ func oneName(_ *cobra.Command, args []string) error {
 	return nil
 }
 
-// copyUntil copies until the end of src, an error, or the end of ctx. The
-// stream's file may be blocking (an fd from D-Bus shares its description with
+// copyUntil copies until the end of src, an error, or the end of ctx. A file
+// may be blocking (an fd from D-Bus shares its description with
 // whoever else holds it, and is not changed), so at the end of ctx the copy is
 // left behind, and ends with the program.
-func copyUntil(ctx context.Context, dst io.Writer, src io.Reader, stream *os.File) error {
+func copyUntil(ctx context.Context, dst io.Writer, src io.Reader) error {
 	ended := make(chan error, 1)
 	go func() {
 		// not *os.File itself: splice and sendfile would be tried on sockets

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"slices"
 	"time"
 
@@ -27,6 +26,7 @@ previous column (marked *), r reverse, up, down, page up, page down, home, end
 (or k, j, b, space, g, G) scroll. It goes on while the keeper is restarted.
 
 Not on a terminal the table is printed again and again.`,
+		Annotations:       endless(),
 		ValidArgsFunction: a.completeStreams,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if !slices.Contains(topSorts, topSort(f.sort)) {
@@ -58,16 +58,10 @@ func (a *app) top(ctx context.Context, patterns []string, f topFlags) error {
 		return err
 	}
 	model := &topModel{sort: topSort(f.sort), reverse: f.reverse}
-	var err error
 	if out, ok := terminalOf(a.out); ok && !a.json {
-		err = a.topLive(ctx, out, feed, model, f)
-	} else {
-		err = a.topPlain(ctx, feed, model, f)
+		return a.topLive(ctx, out, feed, model, f)
 	}
-	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
-		return nil // Ctrl-C is a way to leave
-	}
-	return err
+	return a.topPlain(ctx, feed, model, f)
 }
 
 // topPlain prints tables one after another.

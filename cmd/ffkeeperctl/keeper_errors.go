@@ -36,8 +36,6 @@ func explain(what string, err error) error {
 		code, remedy = exitDenied, "run it as root, or have polkit allow it to you"
 	case client.IsInteractionNeeded(err):
 		code, remedy = exitDenied, "a password is needed: run it on a terminal, or as root"
-	case client.IsInvalidArgs(err):
-		code = exitUsage
 	case client.IsLimitsExceeded(err):
 		remedy = "try again with less at a time"
 	case client.IsBadSetting(err):
@@ -49,7 +47,9 @@ func explain(what string, err error) error {
 	}
 	text := err.Error()
 	if what != "" && !strings.HasPrefix(text, what+": ") {
-		text = what + ": " + text
+		// the keeper begins with the stream, which what ends with
+		name := what[strings.LastIndexByte(what, ' ')+1:]
+		text = what + ": " + strings.TrimPrefix(text, name+": ")
 	}
 	if remedy != "" {
 		text += "; " + remedy

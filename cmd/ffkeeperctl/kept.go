@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"errors"
 	"slices"
 	"time"
 )
@@ -46,11 +45,7 @@ func (a *app) keptLines(ctx context.Context, k *keeper, names []string, f logsFl
 	if err := a.printFollowed(first, len(names) > 1); err != nil {
 		return err
 	}
-	err := a.followKept(ctx, k, followers)
-	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
-		return nil
-	}
-	return err
+	return a.followKept(ctx, k, followers)
 }
 
 // followInterval is how often the keeper is asked for new lines: D-Bus has no

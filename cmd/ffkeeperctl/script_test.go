@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -21,9 +22,11 @@ func TestMain(m *testing.M) {
 // on a private bus, with real processes. Besides testscript's commands there
 // are
 //
-//	keeper start|stop|kill      a keeper of the script's own; start waits until it is ready
+//	keeper start|stop|kill      a keeper of the script's own; start waits until it is ready,
+//	                            and puts the work directory for @WORK@ in stream files
 //	exits CODE ffkeeperctl …    runs a command that must end with this code
-//	eventually REGEXP CMD…      runs a command again and again until its output matches
+//	eventually REGEXP CMD…      runs a command again and again until its output matches;
+//	                            the output is not kept
 func TestScripts(t *testing.T) {
 	bin := buildKeeper(t)
 	testscript.Run(t, testscript.Params{
@@ -50,6 +53,8 @@ func TestScripts(t *testing.T) {
 
 func scriptEnvironment(work string) []string {
 	return []string{
+		// else each command of a test with the race detector ends a second late
+		"GORACE=atexit_sleep_ms=0",
 		"FFKEEPER_BUS=private",
 		"FFKEEPER_STATE_DIR=" + filepath.Join(work, "state"),
 		"FFKEEPER_STREAM_PATH=" + filepath.Join(work, "streams"),
@@ -67,6 +72,7 @@ func scriptKeeper(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	switch args[0] {
 	case "start":
+		ts.Check(k.placeFiles())
 		ts.Check(k.start(ts.Getenv))
 	case "stop":
 		ts.Check(k.stop())
@@ -96,8 +102,7 @@ func scriptExits(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// scriptEventually is for what no event tells of. Each try is a whole command,
-// so there is no pause between them.
+// scriptEventually is for what no event tells of.
 func scriptEventually(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 {
 		ts.Fatalf("usage: eventually REGEXP PROGRAM ARGS…")
@@ -105,12 +110,27 @@ func scriptEventually(ts *testscript.TestScript, neg bool, args []string) {
 	re, err := regexp.Compile("(?m)" + args[0])
 	ts.Check(err)
 	for deadline := time.Now().Add(scriptPatience); ; {
-		_ = ts.Exec(args[1], args[2:]...)
-		if re.MatchString(ts.ReadFile("stdout")) {
+		// not ts.Exec, which would log every try
+		cmd := exec.Command(args[1], args[2:]...)
+		cmd.Dir = ts.Getenv("WORK")
+		cmd.Env = scriptEnvironmentOf(ts)
+		out, _ := cmd.CombinedOutput()
+		if re.Match(out) {
 			return
 		}
 		if time.Now().After(deadline) {
-			ts.Fatalf("%v never printed %s", args[1:], args[0])
+			ts.Fatalf("%v never printed %s; last:\n%s", args[1:], args[0], out)
 		}
+		time.Sleep(50 * time.Millisecond)
 	}
+}
+
+// scriptEnvironmentOf is what a command of the script would have.
+func scriptEnvironmentOf(ts *testscript.TestScript) []string {
+	var env []string
+	for _, v := range append(scriptEnvironment(""), "PATH=", "HOME=", "JOURNAL_OLD=", "JOURNAL_EMPTY=") {
+		name, _, _ := strings.Cut(v, "=")
+		env = append(env, name+"="+ts.Getenv(name))
+	}
+	return env
 }

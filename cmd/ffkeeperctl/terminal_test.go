@@ -2,6 +2,7 @@ package main
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -25,7 +26,12 @@ func keeperWith(t *testing.T, files map[string]string) (*testKeeper, []string) {
 	}
 	env := scriptEnvironment(dir)
 	k := &testKeeper{bin: buildKeeper(t), dir: dir}
-	t.Cleanup(k.end)
+	t.Cleanup(func() {
+		k.end()
+		if t.Failed() {
+			t.Logf("the keeper's log:\n%s", k.log.String())
+		}
+	})
 	k.env(t, env)
 	if err := k.start(k.getenv); err != nil {
 		t.Fatal(err)
@@ -33,10 +39,21 @@ func keeperWith(t *testing.T, files map[string]string) (*testKeeper, []string) {
 	return k, env
 }
 
+// startAll starts what autostart may be about to, and returns when it has.
+func startAll(t *testing.T, env []string) {
+	t.Helper()
+	cmd := exec.Command("ffkeeperctl", "start", "--all")
+	cmd.Env = append(os.Environ(), env...)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %v\n%s", cmd.Args, err, out)
+	}
+}
+
 const sleeping = "[Stream]\nType=simple\nExecStart=sleep 1000\nDescription=Sleeps for a thousand seconds and does nothing else at all\n"
 
 func TestListOnATerminalIsColouredAndCut(t *testing.T) {
 	_, env := keeperWith(t, map[string]string{"one.stream": sleeping})
+	startAll(t, env)
 	term := onTerminal(t, env, 24, 70, "list")
 	out := term.waitFor("1 stream: running")
 	if code := term.wait(); code != 0 {
@@ -133,6 +150,7 @@ func TestSlowStopShowsProgressAndWipesIt(t *testing.T) {
 	_, env := keeperWith(t, map[string]string{
 		"stubborn.stream": "[Stream]\nType=simple\nExecStart=sh -c \"trap '' TERM; while :; do sleep 1; done\"\nTimeoutStopSec=90\n",
 	})
+	startAll(t, env)
 	term := onTerminal(t, env, 24, 80, "stop", "--timeout", "4s", "stubborn")
 	term.waitFor(`\rstopping stubborn \([1-9]s\)…\x1b\[K`)
 	if code := term.wait(); code != 0 {

@@ -62,6 +62,19 @@ type testKeeper struct {
 	log    lockedBuffer
 }
 
+// placeFiles tells the stream files where the script works: streams run in /.
+func (k *testKeeper) placeFiles() error {
+	files, err := filepath.Glob(filepath.Join(k.dir, "streams", "*.stream"))
+	for _, file := range files {
+		content, e := os.ReadFile(file)
+		if e == nil {
+			e = os.WriteFile(file, bytes.ReplaceAll(content, []byte("@WORK@"), []byte(k.dir)), 0o600)
+		}
+		err = errors.Join(err, e)
+	}
+	return err
+}
+
 // start runs the keeper and waits until it says READY=1, as systemd would.
 func (k *testKeeper) start(getenv func(string) string) error {
 	if k.cmd != nil {
@@ -74,6 +87,9 @@ func (k *testKeeper) start(getenv func(string) string) error {
 		return err
 	}
 	defer ready.Close()
+	if err := passCredentials(ready); err != nil {
+		return err
+	}
 	cmd := exec.Command(filepath.Join(k.bin, "ffkeeperd"))
 	cmd.Dir = k.dir
 	cmd.Env = []string{"NOTIFY_SOCKET=" + notify, "FFKEEPER_LOG=text", "PATH=" + os.Getenv("PATH"), "HOME=" + k.dir}
@@ -91,17 +107,7 @@ func (k *testKeeper) start(getenv func(string) string) error {
 	k.cmd, k.exited = cmd, exited
 
 	isReady := make(chan error, 1)
-	go func() {
-		buf := make([]byte, 4096)
-		_ = ready.SetReadDeadline(time.Now().Add(scriptPatience))
-		for {
-			n, err := ready.Read(buf)
-			if err != nil || bytes.Contains(buf[:n], []byte("READY=1")) {
-				isReady <- err
-				return
-			}
-		}
-	}()
+	go func() { isReady <- waitReady(ready, cmd.Process.Pid) }()
 	select {
 	case err := <-isReady:
 		if err != nil {
@@ -111,6 +117,40 @@ func (k *testKeeper) start(getenv func(string) string) error {
 	case err := <-exited:
 		k.cmd = nil
 		return fmt.Errorf("keeper start: it has ended: %v\n%s", err, k.log.String())
+	}
+}
+
+func passCredentials(socket *net.UnixConn) error {
+	conn, err := socket.SyscallConn()
+	if err != nil {
+		return err
+	}
+	e := conn.Control(func(fd uintptr) {
+		err = syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_PASSCRED, 1)
+	})
+	return errors.Join(err, e)
+}
+
+// waitReady waits for READY=1 of the process itself: as with systemd's
+// NotifyAccess=main, what its children say does not count.
+func waitReady(socket *net.UnixConn, pid int) error {
+	_ = socket.SetReadDeadline(time.Now().Add(scriptPatience))
+	buf, oob := make([]byte, 4096), make([]byte, 256)
+	for {
+		n, nn, _, _, err := socket.ReadMsgUnix(buf, oob)
+		if err != nil {
+			return err
+		}
+		messages, err := syscall.ParseSocketControlMessage(oob[:nn])
+		if err != nil {
+			return err
+		}
+		for _, m := range messages {
+			cred, err := syscall.ParseUnixCredentials(&m)
+			if err == nil && int(cred.Pid) == pid && bytes.Contains(buf[:n], []byte("READY=1")) {
+				return nil
+			}
+		}
 	}
 }
 

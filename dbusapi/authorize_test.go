@@ -87,18 +87,24 @@ func asNobody(t *testing.T, bus *bustest.Bus, interactive bool, method string, a
 
 func gdbusAsNobody(t *testing.T, ctx context.Context, bus *bustest.Bus, interactive bool, method string, args ...string) *exec.Cmd {
 	t.Helper()
-	if os.Getuid() != 0 {
-		t.Skip("SKIPPED: needs root, to be somebody else")
-	}
 	argv := []string{"call", "--address", bus.Address, "--dest", busName, "--object-path", string(managerPath), "--method", managerInterface + "." + method}
 	if interactive {
 		argv = append(argv, "--interactive")
 	}
 	cmd := exec.CommandContext(ctx, "gdbus", append(argv, args...)...)
+	asUserNobody(t, cmd)
+	return cmd
+}
+
+// asUserNobody makes a command run as a user who is neither root nor us.
+func asUserNobody(t *testing.T, cmd *exec.Cmd) {
+	t.Helper()
+	if os.Getuid() != 0 {
+		t.Skip("SKIPPED: needs root, to be somebody else")
+	}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
 	cmd.Env = []string{"PATH=/usr/bin:/bin", "LANG=C"}
 	cmd.Dir = "/"
-	return cmd
 }
 
 // mutating is every method that changes something, with arguments for gdbus
@@ -292,9 +298,6 @@ func TestQuestionIsWithdrawnWhenTheCallerLeaves(t *testing.T) {
 }
 
 func TestOwnUserPassesUnasked(t *testing.T) {
-	if os.Getuid() != 0 {
-		t.Skip("SKIPPED: needs root")
-	}
 	r := start(t, fakekeeper.New("cam1"))
 	ses := &session{Server: r.Server}
 	var err error
@@ -307,8 +310,7 @@ import dbus.bus, sys, time
 bus = dbus.bus.BusConnection(sys.argv[1])
 print(bus.get_unique_name(), flush=True)
 time.sleep(60)`, r.bus.Address)
-	nobody.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
-	nobody.Dir = "/"
+	asUserNobody(t, nobody)
 	out, err := nobody.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)

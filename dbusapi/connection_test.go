@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -129,13 +130,10 @@ func awaitOwner(t testing.TB, c *dbus.Conn) {
 	}
 }
 
-func TestLostNameIsTakenAgain(t *testing.T) {
+// Only the bus takes a name away, and only the bus is believed.
+func TestForgedLossOfTheNameIsIgnored(t *testing.T) {
 	r := start(t, fakekeeper.New("cam1"))
 	c := r.connect(t)
-	l := r.listen(t)
-	_ = l
-	// Only the bus can take a name away from who does not allow it, so the
-	// signal is what a bus would send; it is believed from the bus alone.
 	var owner string
 	if err := c.BusObject().Call("org.freedesktop.DBus.GetNameOwner", 0, busName).Store(&owner); err != nil {
 		t.Fatal(err)
@@ -246,6 +244,41 @@ func TestCallsOfOneClientAreDoneInOrder(t *testing.T) {
 	for i := range n {
 		if b := <-got; b != byte(i) {
 			t.Fatalf("call %d comes as number %d", b, i)
+		}
+	}
+}
+
+func TestDataKeepsItsOrderWhilePolkitIsSlow(t *testing.T) {
+	bus := bustest.Start(t)
+	startPolkit(t, bus, func(question) (polkitResult, *dbus.Error) {
+		time.Sleep(4 * patience) // a slow polkit, not a wait for anything
+		return polkitResult{Authorized: true}, nil
+	})
+	k := fakekeeper.New("cam1")
+	got := make(chan byte, 100)
+	k.OnWrite = func(_ string, data []byte) (int, error) {
+		got <- data[0]
+		return 1, nil
+	}
+	startOn(t, bus, k, func(o *Options) { o.Polkit = true })
+	cmd := exec.CommandContext(t.Context(), "/usr/bin/python3", "-c", `
+import sys, dbus, dbus.bus
+bus = dbus.bus.BusConnection(sys.argv[1])
+for i in range(10):
+    m = dbus.lowlevel.MethodCallMessage("org.ffkeeper1", "/org/ffkeeper1", "org.ffkeeper1.Manager", "WriteStdin")
+    m.append("cam1", dbus.ByteArray(bytes([i])), signature="say")
+    m.set_no_reply(True)
+    bus.send_message(m)
+bus.flush()
+bus.call_blocking("org.ffkeeper1", "/org/ffkeeper1", "org.ffkeeper1.Manager", "GetHealth", "s", ("cam1",))
+`, bus.Address)
+	asUserNobody(t, cmd)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	for i := range 10 {
+		if b := <-got; b != byte(i) {
+			t.Errorf("piece %d comes as number %d", b, i)
 		}
 	}
 }

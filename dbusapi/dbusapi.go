@@ -40,9 +40,8 @@ type Options struct {
 	// its Address.
 	Bus string
 	// Polkit asks polkit, on that bus, about callers that are neither root nor
-	// the keeper's own user. On "system" it is always asked; on any other bus
-	// somebody else could answer in its place, so ask only where the address
-	// is a system bus's.
+	// the keeper's own user. On the system bus, by name or by address, it is
+	// always asked; on any other somebody else could answer in its place.
 	Polkit bool
 	// Version is the manager's property.
 	Version string
@@ -50,7 +49,7 @@ type Options struct {
 	Log *slog.Logger
 }
 
-// Server is the keeper on a bus. Make it with New, then Run it.
+// Server is the keeper on a bus. Make it with New, then Run it, once.
 type Server struct {
 	api  service.API
 	opts Options
@@ -76,7 +75,7 @@ func New(api service.API, opts Options) (*Server, error) {
 		log:        opts.Log,
 		properties: streamProperties(),
 		signalled:  map[string]bool{},
-		polkit:     opts.Polkit || opts.Bus == busaddress.System,
+		polkit:     opts.Polkit,
 		ready:      make(chan struct{}),
 		pings:      make(chan chan *wire.Conn),
 	}
@@ -89,6 +88,9 @@ func New(api service.API, opts Options) (*Server, error) {
 	}
 	if _, err := wire.ParseAddress(address); err != nil {
 		return nil, err
+	}
+	if system, err := busaddress.Of(busaddress.System, ""); err == nil && address == system {
+		s.polkit = true
 	}
 	if s.contract, err = parseContract(); err != nil {
 		return nil, err

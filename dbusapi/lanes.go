@@ -56,7 +56,7 @@ type job struct {
 }
 
 // work is a call. The context ends when there is nobody left to answer. From
-// when it calls mayWait on it can be overtaken.
+// when it first calls mayWait on it can be overtaken.
 type work func(ctx context.Context, mayWait func())
 
 func newLanes(ctx context.Context) *lanes {
@@ -139,6 +139,9 @@ func (l *lane) runOne(j job) (overtaken bool) {
 	done := false
 	var timer *time.Timer
 	j.run(l.ctx, func() {
+		if timer != nil {
+			return
+		}
 		timer = time.AfterFunc(patience, func() {
 			l.all.mu.Lock()
 			defer l.all.mu.Unlock()

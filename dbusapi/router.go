@@ -111,9 +111,11 @@ func (c *call) do() (value any, err error) {
 		return nil, err
 	}
 	if c.method.action != "" {
-		c.slow()
 		if err := c.permit(); err != nil {
 			return nil, err
+		}
+		if !c.method.bytes { // pieces of data keep their order, whatever it costs
+			c.slow()
 		}
 	}
 	value, err = c.method.run(c)
@@ -234,12 +236,16 @@ func (c *call) permit() error {
 			return err
 		}
 	}
+	interactive := c.msg.Flags&dbus.FlagAllowInteractiveAuthorization != 0
+	if interactive && !c.method.bytes {
+		c.slow() // a person is; polkit alone is waited for, so that order is kept
+	}
 	return c.auth.authorize(c.ctx, request{
 		sender:      c.msg.Sender,
 		action:      c.method.action,
 		verb:        c.method.name,
 		stream:      c.stream,
-		interactive: c.msg.Flags&dbus.FlagAllowInteractiveAuthorization != 0,
+		interactive: interactive,
 	})
 }
 

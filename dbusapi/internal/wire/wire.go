@@ -122,9 +122,9 @@ func (c *Conn) Close() { c.fail(ErrClosed) }
 func (c *Conn) fail(why error) {
 	c.once.Do(func() {
 		c.err = why
-		close(c.done)
-		c.sock.Close()
 		c.out.close()
+		c.sock.Close()
+		close(c.done)
 	})
 }
 

@@ -256,8 +256,9 @@ func TestHungBusBlocksNoSignal(t *testing.T) {
 	s, _ := serve(t, bus.Address)
 	bus.Signal(syscall.SIGSTOP)
 	var err error
-	for range 100 {
-		if err = s.Emit("/", "x.y", "N", strings.Repeat("x", 1<<20)); err != nil {
+	long := strings.Repeat("x", outboxHard/2)
+	for range 10 {
+		if err = s.Emit("/", "x.y", "N", long); err != nil {
 			break
 		}
 	}

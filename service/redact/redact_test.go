@@ -126,7 +126,7 @@ func TestHostileTextTakesLinearTime(t *testing.T) {
 	}
 	for _, piece := range []string{
 		"a://", "a:b", "a://b:c@", "http:x", "key=", "key=a&", "[rtmp", "'", "' with argument '", "%3A", "%25", "\\", "\\\\", "-key ",
-		"rtmp://a/b/", "\"key\":[", "\"key\":\"", "live_12345", "[redacted]", "@", "a:1/", "key=a://", "key=a:/ ", "password: ", "=", ":", "a://b:1/c@d.e/",
+		"rtmp://a/b/", "\"key\":[", "\"key\":\"", "live_12345", "[redacted]", "@", "a:1/", "key=a://", "key=a:/ ", "key=-", "-key -", "password: ", "=", ":", "a://b:1/c@d.e/",
 	} {
 		in := strings.Repeat(piece, 1<<20/len(piece))
 		out := r.String(in)

@@ -158,11 +158,7 @@ func (sc *scanner) option(i int) int {
 	if k == line && !isQuote(s[value]) {
 		k = strong
 	}
-	next := sc.value(s[name:end], k, value)
-	if dash := value + openingQuote(s, value); dash < len(s) && s[dash] == '-' {
-		return dash // not a value, perhaps, but an option with a value of its own
-	}
-	return next
+	return sc.value(s[name:end], k, value)
 }
 
 // quoted looks at the single quote at i, for what ffmpeg says at -loglevel

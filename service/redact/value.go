@@ -20,11 +20,12 @@ func (sc *scanner) value(name string, k kind, from int) int {
 		to = wordEnd(s, from, inBrackets(s, from))
 	}
 	// one character is a number or a flag, not a secret: showinfo's key=1
-	if to-from == 1 && k == weak || harmless(name, s[from:to]) {
+	if to <= from || to-from == 1 && k == weak || harmless(name, s[from:to]) {
 		return max(to, from)
 	}
-	// The secrets of a URL in it may go on behind what ends a value.
-	if value := s[from:to]; strings.Contains(value, ":/") || startsURL(value) {
+	// The secrets of a URL in it may go on behind what ends a value, and what
+	// looks like a value may be an option with a value of its own.
+	if value := s[from:to]; strings.Contains(value, ":/") || startsURL(value) || value[0] == '-' || value[0] == '[' {
 		if sc.again++; sc.again > maxAgain {
 			to = len(s)
 		} else {

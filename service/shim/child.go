@@ -23,6 +23,7 @@ type child struct {
 	starting  bool // the exec helper has not become the program yet
 	exited    *Exited
 	gone      bool // its group was seen empty: the number may belong to others now
+	lost      bool // its shim was killed: its main process was not reaped by us
 	empty     bool
 	forgotten bool
 	failed    bool // never became the program: the keeper does not know it

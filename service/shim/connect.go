@@ -20,9 +20,11 @@ func InProcess(h Handler, opts ...Option) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	s, err := NewServer(Config{
-		Conn: theirs, Version: "in-process", StopWait: o.stopWait, Helper: o.helper, inProcess: true,
-	})
+	cfg := Config{Conn: theirs, Version: "in-process", StopWait: o.stopWait, Helper: o.helper, inProcess: true}
+	if o.tweak != nil {
+		o.tweak(&cfg)
+	}
+	s, err := NewServer(cfg)
 	if err != nil {
 		closeAll([]int{ours, theirs})
 		return nil, err
@@ -65,6 +67,7 @@ type Option func(*settings)
 type settings struct {
 	stopWait time.Duration
 	helper   string
+	tweak    func(*Config) // for tests
 }
 
 func options(opts []Option) settings {

@@ -22,12 +22,19 @@ import (
 // to be its ancestor when it was killed.
 func (s *Server) owner(st *procStat) *child {
 	for _, number := range [...]int{st.group, st.session} {
-		// A group's number can be given away once the group is gone.
-		if c := s.byGroup[number]; c != nil && st.start >= c.ticks {
-			return c
+		c := s.byGroup[number]
+		if c == nil || st.start < c.ticks {
+			continue
 		}
+		// The main process is reaped: whoever has its pid now is a stranger,
+		// and so is everybody in a group or session of that number.
+		if c.exited != nil && !c.lost && exists(c.pid) {
+			s.numberReused(c.pid)
+			continue
+		}
+		return c
 	}
-	for _, c := range s.byGroup {
+	for _, c := range s.live {
 		if c.known[procKey{st.pid, st.start}] {
 			return c
 		}
@@ -35,11 +42,20 @@ func (s *Server) owner(st *procStat) *child {
 	return nil
 }
 
+// numberReused notes that the kernel has given a pid away again, which it does
+// only when nobody is left in the group and the session of that number.
+func (s *Server) numberReused(pid int) {
+	if old := s.byGroup[pid]; old != nil {
+		old.gone = true
+		delete(s.byGroup, pid)
+	}
+}
+
 // newestOf is the youngest child of a stream that a process with the given
 // start can descend from.
 func (s *Server) newestOf(stream string, start uint64) *child {
 	var newest *child
-	for _, c := range s.byGroup {
+	for _, c := range s.live {
 		if c.stream == stream && stream != "" && c.ticks <= start && (newest == nil || c.id > newest.id) {
 			newest = c
 		}
@@ -143,6 +159,7 @@ func (s *Server) checkEmpty(c *child) {
 	}
 	c.empty, c.killing, c.known, c.hit = true, false, nil, nil
 	c.closePIDFD()
+	delete(s.live, c.id)
 	if s.byGroup[c.pid] == c {
 		delete(s.byGroup, c.pid)
 	}

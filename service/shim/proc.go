@@ -4,10 +4,10 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"strconv"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -177,19 +177,21 @@ func childrenOf(pid int) []int {
 // block for as long as the process is stuck in the kernel with its memory map
 // locked; never call it on the server's goroutine.
 func streamOf(pid int) (string, bool) {
-	f, err := os.Open("/proc/" + strconv.Itoa(pid) + "/environ")
-	if err != nil {
-		return "", false
-	}
-	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, maxMessage))
-	if err != nil {
-		return "", false
-	}
-	for v := range strings.SplitSeq(string(data), "\x00") {
-		if s, ok := strings.CutPrefix(v, streamVariable+"="); ok {
-			return s, true
+	// In the middle of an exec the environment reads as empty.
+	for wait := time.Millisecond; wait <= 32*time.Millisecond; wait *= 2 {
+		data, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/environ")
+		if err != nil {
+			return "", false
 		}
+		for v := range strings.SplitSeq(string(data), "\x00") {
+			if s, ok := strings.CutPrefix(v, streamVariable+"="); ok {
+				return s, true
+			}
+		}
+		if st, err := readStat(pid); len(data) > 0 || err != nil || st.dead() {
+			return "", false
+		}
+		time.Sleep(wait)
 	}
 	return "", false
 }

@@ -51,8 +51,9 @@ func (s *Server) reap(all bool) {
 			continue
 		}
 		seen[pid] = true
-		if o := s.orphans[pid]; o != nil && o.owner != nil {
-			// Certainly an orphan; asking for its end is cheaper than /proc.
+		if o := s.orphans[pid]; o != nil && o.owner != nil && !s.cfg.inProcess {
+			// Certainly the same, for nobody else here reaps; and asking for its
+			// end is cheaper than /proc.
 			var ws unix.WaitStatus
 			if got, _ := wait4(pid, &ws, nil); got != 0 {
 				delete(s.orphans, pid)
@@ -80,13 +81,13 @@ func (s *Server) reap(all bool) {
 // settle sees which groups have become empty, and goes on killing those that
 // are to be.
 func (s *Server) settle() {
-	for _, c := range s.byGroup {
+	for _, c := range s.live {
 		if c.killing {
 			s.killRound(c)
 		}
 		s.checkEmpty(c)
 	}
-	if s.emptied != nil && len(s.byGroup) == 0 {
+	if s.emptied != nil && len(s.live) == 0 {
 		s.emptied()
 		s.emptied = nil
 	}
@@ -121,7 +122,8 @@ func ownChildren(all bool) ([]int, error) {
 func (s *Server) bury(st *procStat, held *map[int]bool) {
 	o := s.orphan(st)
 	o.decided = true // the dead have no environment
-	ours := s.byGroup[st.session] != nil || st.session != ownSession() && st.session != st.pid
+	swept := s.byGroup[st.pid] != nil && s.byGroup[st.pid].lost
+	ours := st.session != ownSession() && st.session != st.pid || swept
 	if !ours {
 		if *held == nil {
 			h, err := pidfdsHeld()
@@ -134,7 +136,7 @@ func (s *Server) bury(st *procStat, held *map[int]bool) {
 		if (*held)[st.pid] {
 			return
 		}
-		if st.session == ownSession() && time.Since(o.seen) < strangerWait {
+		if st.session == ownSession() && time.Since(o.seen) < s.cfg.strangerWait {
 			return
 		}
 	}
@@ -156,19 +158,15 @@ func (s *Server) orphan(st *procStat) *orphan {
 // meet takes a living child that is not managed into the table of orphans and
 // finds out whose it is.
 func (s *Server) meet(st *procStat) {
-	fresh := s.orphans[st.pid] == nil
+	before := s.orphans[st.pid]
 	o := s.orphan(st)
-	if o.decided && st.session == ownSession() {
+	if o.decided {
 		return
 	}
-	if o.owner = s.owner(st); o.owner != nil {
-		o.decided = true
-		return
-	}
-	if st.session == ownSession() {
-		o.decided = true // no descendant of a managed child is in our session
-	}
-	if fresh && !o.decided {
+	o.owner = s.owner(st)
+	// No descendant of a managed child is in our own session.
+	o.decided = o.owner != nil || st.session == ownSession()
+	if o != before && !o.decided {
 		s.uninspected = append(s.uninspected, o)
 		s.inspect()
 	}

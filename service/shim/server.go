@@ -33,7 +33,8 @@ type Server struct {
 
 	children map[ID]*child
 	byPID    map[int]*child // main processes not reaped yet
-	byGroup  map[int]*child // by group and session, until empty
+	live     map[ID]*child  // not empty yet
+	byGroup  map[int]*child // the same by group and session, as long as the number is theirs
 	lastID   ID
 	notes    map[string][]byte
 	orphans  map[int]*orphan
@@ -89,6 +90,9 @@ type Config struct {
 	// inProcess: the server shares its process with the keeper and with
 	// children of other parents.
 	inProcess bool
+	// strangerWait and oldKernel are for tests.
+	strangerWait time.Duration
+	oldKernel    bool
 }
 
 // NewServer prepares a server. The process becomes a subreaper: orphaned
@@ -108,16 +112,22 @@ func NewServer(cfg Config) (*Server, error) {
 	if cfg.StopWait == 0 {
 		cfg.StopWait = defaultStopWait
 	}
+	if cfg.strangerWait == 0 {
+		cfg.strangerWait = strangerWait
+	}
 	return &Server{
 		cfg:      cfg,
 		calls:    make(chan func()),
 		done:     make(chan struct{}),
 		children: map[ID]*child{},
 		byPID:    map[int]*child{},
+		live:     map[ID]*child{},
 		byGroup:  map[int]*child{},
 		notes:    map[string][]byte{},
 		orphans:  map[int]*orphan{},
 		null:     null,
+
+		oldKernel: cfg.oldKernel,
 	}, nil
 }
 
@@ -217,7 +227,7 @@ func (s *Server) onTick() {
 
 // awaiting: some group is waited for to become empty.
 func (s *Server) awaiting() bool {
-	for _, c := range s.byGroup {
+	for _, c := range s.live {
 		if c.exited != nil || c.killing {
 			return true
 		}
@@ -230,7 +240,7 @@ func (s *Server) finished() bool {
 	if s.stopping != nil && s.stopping.over {
 		return true
 	}
-	return (s.leaving || s.stopping != nil) && len(s.byGroup) == 0
+	return (s.leaving || s.stopping != nil) && len(s.live) == 0
 }
 
 // whenEmpty calls f once no child has a process left.

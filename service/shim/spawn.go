@@ -243,12 +243,9 @@ func (s *Server) fork(r *SpawnRequest, path string, argv, env []string, dir stri
 		id: s.lastID, stream: r.Stream, pid: pid, started: started, ticks: ticks,
 		fd: pidfd, ends: p.ours, log: r.StdoutLog,
 	}
-	if old := s.byGroup[pid]; old != nil {
-		old.gone = true // or the kernel could not have given its number away
-	}
-	s.children[c.id] = c
-	s.byPID[pid] = c
-	s.byGroup[pid] = c
+	s.numberReused(pid)
+	s.children[c.id], s.live[c.id] = c, c
+	s.byPID[pid], s.byGroup[pid] = c, c
 	return c, nil
 }
 

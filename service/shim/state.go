@@ -209,7 +209,10 @@ func (s *Server) restoreChild(sc *stateChild) error {
 	}
 	s.children[c.id] = c
 	if !c.empty {
-		s.byGroup[c.pid] = c
+		s.live[c.id] = c
+		if !c.gone || s.byGroup[c.pid] == nil {
+			s.byGroup[c.pid] = c
+		}
 	}
 	if c.fd < 0 {
 		return nil

@@ -23,7 +23,7 @@ func (s *Server) stopAll() {
 	}
 	s.stopping = &stopping{deadline: time.Now().Add(s.cfg.StopWait)}
 	s.tick = fastTick
-	for _, c := range s.byGroup {
+	for _, c := range s.live {
 		if !c.termed {
 			s.signal(c, unix.SIGTERM, Group)
 		}
@@ -43,11 +43,11 @@ func (s *Server) stopFurther() {
 	case !st.killed:
 		st.killed = true
 		st.deadline = time.Now().Add(killWait)
-		for _, c := range s.byGroup {
+		for _, c := range s.live {
 			s.kill(c)
 		}
 	default:
-		for _, c := range s.byGroup {
+		for _, c := range s.live {
 			s.warn("%s (pid %d) does not end; leaving it to the kernel", c.stream, c.pid)
 		}
 		st.over = true

@@ -33,11 +33,13 @@ func (w *sweeper) sweep(held map[ID]holding) {
 		for id, h := range held {
 			c := &child{
 				id: id, stream: h.stream, pid: h.pid, ticks: h.ticks, fd: -1,
-				exited: &Exited{ID: id, Unknown: true}, forgotten: true,
+				exited: &Exited{ID: id, Unknown: true}, lost: true, forgotten: true,
 			}
-			w.s.children[id] = c
+			w.s.children[id], w.s.live[id] = c, c
 			w.s.byGroup[h.pid] = c
 		}
+		// Whom SIGCHLD has made known already was nobody's before now.
+		clear(w.s.orphans)
 		w.s.reap(true)
 		for _, c := range w.s.sorted() {
 			w.s.kill(c)

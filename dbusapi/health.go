@@ -26,6 +26,9 @@ func health(s *stream.Snapshot, now time.Time) map[string]dbus.Variant {
 	h["recent_errors"] = variantStrings(s.RecentErrors)
 	h["exit_codes"] = variantInts(s.ExitCodes)
 
+	if s.Detail != "" {
+		h["detail"] = variantString(s.Detail)
+	}
 	if !s.LastActivity.IsZero() {
 		h["last_activity_ago"] = variantDouble(max(now.Sub(s.LastActivity).Seconds(), 0))
 	}

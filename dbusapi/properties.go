@@ -45,6 +45,7 @@ func streamProperties() []streamProperty {
 		property("State", func(s snap) string { return string(s.State) }, variantString),
 		property("Health", func(s snap) string { return string(s.Health) }, variantString),
 		property("Reason", func(s snap) string { return string(s.Reason) }, variantString),
+		property("Detail", func(s snap) string { return s.Detail }, variantString),
 		property("Wanted", func(s snap) bool { return s.Wanted }, variantBool),
 		property("PID", func(s snap) int { return s.PID }, variantUint32),
 		property("StartTimestamp", func(s snap) uint64 { return usec(s.Started) }, variantUint64),

@@ -164,16 +164,16 @@ func (k *Keeper) Add(def *streamfile.Definition, h Hooks) error {
 	if _, ok := k.set[def.Name]; ok {
 		return &Error{Kind: InvalidArgs, Text: def.Name + ": there is such a stream already"}
 	}
-	k.addLocked(def.Name, def, "", h, true)
+	k.addLocked(def.Name, def, "", "", h, true)
 	k.graph = k.graphLocked()
 	return nil
 }
 
 // addLocked makes the stream and runs it.
-func (k *Keeper) addLocked(name string, def *streamfile.Definition, broken string, h Hooks, added bool) *member {
+func (k *Keeper) addLocked(name string, def *streamfile.Definition, broken, source string, h Hooks, added bool) *member {
 	m := &member{added: added, def: def, broken: broken, gone: make(chan struct{})}
 	m.Stream = stream.New(stream.Config{
-		Name: name, Definition: def, Broken: broken,
+		Name: name, Definition: def, Broken: broken, Source: source,
 		Shim: k.link, Pump: k.pump, Log: k.streams, Redact: k.redact,
 		Publish:   func(t stream.Transition) { k.publish(m, t) },
 		AwaitDeps: k.awaitDeps, HostSlow: k.sampler.hostSlow,

@@ -47,7 +47,7 @@ func (k *Keeper) load() {
 	defer k.mu.Unlock()
 	for name, e := range set.Streams {
 		if !e.Masked {
-			k.addLocked(name, e.Definition, problems(e), Hooks{}, false)
+			k.addLocked(name, e.Definition, problems(e), mainFile(e), Hooks{}, false)
 		}
 	}
 	k.graph = k.graphLocked()
@@ -67,6 +67,14 @@ func problems(e *streamfile.Entry) string {
 		return e.Name + ": its files cannot be used"
 	}
 	return strings.Join(lines, "\n")
+}
+
+// mainFile is the file that a stream's broken files begin with.
+func mainFile(e *streamfile.Entry) string {
+	if len(e.Files) == 0 {
+		return ""
+	}
+	return e.Files[0]
 }
 
 // Reload reads the stream files anew. New streams are started where they say
@@ -97,7 +105,7 @@ func (k *Keeper) Reload(ctx context.Context) ([]Change, error) {
 		m := k.set[name]
 		switch {
 		case m == nil:
-			k.addLocked(name, e.Definition, problems(e), Hooks{}, false)
+			k.addLocked(name, e.Definition, problems(e), mainFile(e), Hooks{}, false)
 			if e.Definition == nil {
 				change(ChangeError, name, problems(e))
 				continue
@@ -114,6 +122,8 @@ func (k *Keeper) Reload(ctx context.Context) ([]Change, error) {
 				m.broken = problems(e)
 				changed = append(changed, m)
 			}
+		case m.def != nil && set.Unreadable(m.def):
+			// What another directory has for it now is not what is meant.
 		case m.broken != "" || m.def == nil || m.def.Digest != e.Definition.Digest:
 			change(ChangeChanged, name, e.Definition.Source)
 			m.def, m.broken = e.Definition, ""

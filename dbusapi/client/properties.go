@@ -33,6 +33,7 @@ func (c *Client) Manager(ctx context.Context) (Manager, error) {
 type Properties struct {
 	Name, Description     string
 	State, Health, Reason string
+	Detail                string // what the reason stands for, for people; redacted
 	Wanted                bool
 	PID                   uint32 // 0: none
 	Started               time.Time
@@ -93,6 +94,7 @@ func propertiesOf(d map[string]dbus.Variant) Properties {
 		State:               value[string](d, "State"),
 		Health:              value[string](d, "Health"),
 		Reason:              value[string](d, "Reason"),
+		Detail:              value[string](d, "Detail"),
 		Wanted:              value[bool](d, "Wanted"),
 		PID:                 value[uint32](d, "PID"),
 		Started:             moment(value[uint64](d, "StartTimestamp")),

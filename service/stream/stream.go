@@ -55,6 +55,7 @@ type Config struct {
 	Name       string
 	Definition *streamfile.Definition // nil: the files are broken
 	Broken     string                 // why the files cannot be used
+	Source     string                 // the main file, for where there is no Definition
 
 	Shim   Shim
 	Pump   *pump.Pump

@@ -23,7 +23,7 @@ func (s *Stream) Snapshot(ctx context.Context) *Snapshot {
 func (o *owner) snapshotCore() *Snapshot {
 	m := o.m
 	s := &Snapshot{
-		Name: m.name, State: m.state, Health: m.health, Reason: m.reason, Detail: m.detail,
+		Name: m.name, SourceFile: o.cfg.Source, State: m.state, Health: m.health, Reason: m.reason, Detail: m.detail,
 		Wanted: m.wanted, NeedsRestart: m.next != nil, PID: m.pid, StateSince: m.stateSince,
 		LastRestart: m.lastRestart, RestartCount: m.restarts, ConsecutiveFailures: m.failures,
 		ExitCodes: slices.Clone(m.exitCodes), LastActivity: m.lastActivity,

@@ -29,7 +29,7 @@ func (h *Host) Path(path string) string {
 // Command prepares a command that runs on the host as root, with a clean
 // environment, outside all of its units.
 func (h *Host) Command(ctx context.Context, argv ...string) *exec.Cmd {
-	args := append([]string{"-t", strconv.Itoa(h.leader), "--all", "--wdns=/", "--",
+	args := append([]string{"-t", strconv.Itoa(h.leader), "--all", "--root", "--wd", "--",
 		"env", "-i", "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "LANG=C.UTF-8"}, argv...)
 	cmd := exec.CommandContext(ctx, "nsenter", args...)
 	// nsenter forks to be in the host's process namespace, so the command is

@@ -49,6 +49,15 @@ type Host struct {
 	stop   sync.Once
 }
 
+// namePrefix is common to the hosts of all test processes that see the same
+// process ids as we do: the number is that of our process namespace.
+func namePrefix() string {
+	var n uint64
+	ns, _ := os.Readlink("/proc/self/ns/pid")
+	fmt.Sscanf(ns, "pid:[%d]", &n)
+	return fmt.Sprintf("ffkeeper-test-%d-", n)
+}
+
 var hosts atomic.Int32 // makes names unique within this process
 
 // Boot boots a host on which the files below seed (a directory, or "") lie
@@ -95,7 +104,7 @@ var canBoot = sync.OnceValue(func() error {
 func boot(dir, seed string) (*Host, error) {
 	h := &Host{
 		dir:    dir,
-		name:   fmt.Sprintf("ffkeeper-test-%d-%d", os.Getpid(), hosts.Add(1)),
+		name:   fmt.Sprintf("%s%d-%d", namePrefix(), os.Getpid(), hosts.Add(1)),
 		exited: make(chan struct{}),
 	}
 	if err := os.Mkdir(filepath.Join(dir, "mnt"), 0o755); err != nil {
@@ -198,11 +207,11 @@ func (h *Host) removeCgroups() {
 	list, _ := os.ReadFile(filepath.Join(h.dir, "cgroups"))
 	for _, top := range strings.Fields(string(list)) {
 		removeTree(top)
-		siblings, _ := filepath.Glob(filepath.Join(filepath.Dir(top), "ffkeeper-test-*"))
+		siblings, _ := filepath.Glob(filepath.Join(filepath.Dir(top), namePrefix()+"*"))
 		for _, dir := range siblings {
-			var pid, n int
-			fmt.Sscanf(filepath.Base(dir), "ffkeeper-test-%d-%d", &pid, &n)
-			if errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) {
+			var pid int
+			_, err := fmt.Sscanf(filepath.Base(dir), namePrefix()+"%d-", &pid)
+			if err == nil && errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) {
 				removeTree(dir)
 			}
 		}

@@ -21,10 +21,9 @@ RestartSec=60s
 	for _, event := range []string{"started", "delivering"} {
 		r := h.WaitJournal(20*time.Second, "FFKEEPER_STREAM=cam1", "FFKEEPER_EVENT="+event)
 		for field, want := range map[string]string{
-			"MESSAGE_ID":        ids[event].MessageID,
-			"FFKEEPER_PID":      h.pid("cam1"),
-			"_SYSTEMD_UNIT":     "ffkeeper.service",
-			"SYSLOG_IDENTIFIER": "ffkeeperd",
+			"MESSAGE_ID":    ids[event].MessageID,
+			"FFKEEPER_PID":  h.pid("cam1"),
+			"_SYSTEMD_UNIT": "ffkeeper.service",
 		} {
 			if r[field] != want {
 				t.Errorf("%s: %s=%q, want %q", event, field, r[field], want)

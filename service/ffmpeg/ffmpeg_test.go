@@ -1,6 +1,7 @@
 package ffmpeg_test
 
 import (
+	"os"
 	"testing"
 
 	"github.com/ffkeeper/ffkeeper/service/ffmpeg"
@@ -31,5 +32,12 @@ func TestIsFFmpegGoesByTheBaseNameOrTheSetting(t *testing.T) {
 		if got := ffmpeg.IsFFmpeg(c.argv0, c.configured); got != c.want {
 			t.Errorf("IsFFmpeg(%q, %q) = %v, want %v", c.argv0, c.configured, got, c.want)
 		}
+	}
+}
+
+func writeFile(t *testing.T, path, data string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(data), 0o644); err != nil {
+		t.Fatal(err)
 	}
 }

@@ -68,15 +68,15 @@ func TestLevelPriority(t *testing.T) {
 
 func TestIsStats(t *testing.T) {
 	for raw, want := range map[string]bool{
-		"frame=   50 fps= 25 q=-0.0 Lsize=N/A time=00:00:02.00 bitrate=N/A speed=0.998x    ":              true,
-		"[info] frame=   26 fps= 26 q=-1.0 size=       0kB time=00:00:01.04 bitrate=N/A speed=1.04x":      true,
-		"size=      13kB time=00:00:01.36 bitrate=  77.4kbits/s speed=   1x    ":                          true,
-		"[info] size=      13KiB time=00:00:01.36 bitrate=  77.4kbits/s speed=   1x    ":                  true,
-		"frame=  100 fps=0.0 q=28.0 q=29.0 size=N/A time=N/A bitrate=N/A dup=1 drop=2 speed=N/A":          true,
-		"[info] Stream #0:0: Video: h264, 25 fps, time= bitrate= ":                                        false,
-		"[libx264 @ 0x5581d0] [info] frame I:6     Avg QP:20.58  size:  1898":                             false,
-		"frame= is what it says":                                                                          false,
-		"":                                                                                                false,
+		"frame=   50 fps= 25 q=-0.0 Lsize=N/A time=00:00:02.00 bitrate=N/A speed=0.998x    ":         true,
+		"[info] frame=   26 fps= 26 q=-1.0 size=       0kB time=00:00:01.04 bitrate=N/A speed=1.04x": true,
+		"size=      13kB time=00:00:01.36 bitrate=  77.4kbits/s speed=   1x    ":                     true,
+		"[info] size=      13KiB time=00:00:01.36 bitrate=  77.4kbits/s speed=   1x    ":             true,
+		"frame=  100 fps=0.0 q=28.0 q=29.0 size=N/A time=N/A bitrate=N/A dup=1 drop=2 speed=N/A":     true,
+		"[info] Stream #0:0: Video: h264, 25 fps, time= bitrate= ":                                   false,
+		"[libx264 @ 0x5581d0] [info] frame I:6     Avg QP:20.58  size:  1898":                        false,
+		"frame= is what it says": false,
+		"":                       false,
 		"[info] video:23kB audio:0kB subtitle:0kB other streams:0kB global headers:0kB muxing overhead: ": false,
 	} {
 		if got := ffmpeg.IsStats(raw); got != want {

@@ -63,7 +63,11 @@ const frameGapFactor = 2
 // Use a new Liveness for each run; the zero value is ready. Times must be of
 // one clock and not go back.
 type Liveness struct {
-	last    Block
+	// The newest figures. One that is N/A for a while keeps its place.
+	frame   uint64
+	outTime time.Duration
+	size    uint64
+
 	blocks  bool // there has been a block
 	moved   bool // something has moved
 	frames  bool // frame has moved
@@ -76,15 +80,24 @@ type Liveness struct {
 // Feed takes a block in, which arrived at now, and says what moved in it.
 func (l *Liveness) Feed(b Block, now time.Time) Movement {
 	m := Movement{
-		Frame:     b.HasFrame && b.Frame != l.last.Frame,
-		OutTime:   b.HasOutTime && b.OutTime != l.last.OutTime,
-		TotalSize: b.HasTotalSize && b.TotalSize != l.last.TotalSize,
+		Frame:     b.HasFrame && b.Frame != l.frame,
+		OutTime:   b.HasOutTime && b.OutTime != l.outTime,
+		TotalSize: b.HasTotalSize && b.TotalSize != l.size,
+	}
+	if b.HasFrame {
+		l.frame = b.Frame
+	}
+	if b.HasOutTime {
+		l.outTime = b.OutTime
+	}
+	if b.HasTotalSize {
+		l.size = b.TotalSize
 	}
 	if !l.blocks {
 		m.TotalSize = false
 		m.OutTime = m.OutTime && b.OutTime > 0
 	}
-	l.last, l.blocks, l.lastAt = b, true, now
+	l.blocks, l.lastAt = true, now
 	if m.Any() {
 		l.moved, l.movedAt = true, now
 	}

@@ -158,8 +158,9 @@ func TestOneFrameInFourSecondsIsLife(t *testing.T) {
 func TestFiguresThatComeAndGoAreNoMovement(t *testing.T) {
 	r := &run{t: t}
 	r.advance(10, media)
-	for range 40 {
-		r.advance(1, func(b *ffmpeg.Block) { b.HasOutTime = !b.HasOutTime })
+	for range 20 {
+		r.advance(1, func(b *ffmpeg.Block) { b.HasOutTime, b.OutTime = false, 0 })
+		r.advance(1, func(b *ffmpeg.Block) { b.HasOutTime, b.OutTime = true, 10*time.Second })
 	}
 	r.advance(20, nothing)
 	r.want(ffmpeg.Frozen)

@@ -226,7 +226,7 @@ func (f *fake) react() {
 	case standing && f.modes.stallFIFO, f.data.on && f.data.taken == f.data.told && !f.readable():
 		// In a read that no signal interrupts: only the fourth ends it.
 	case standing && count < 2:
-	case standing, f.finishAt > 0 && count > 1:
+	case standing, count > 1:
 		// ffmpeg gives the output up as it is.
 		f.log(levelError, "Error closing file "+shownURL(f.cmd.outputs[0].url)+": Immediate exit requested")
 		f.leave(255)
@@ -314,7 +314,11 @@ func (f *fake) takeData() {
 		f.data.taken += int64(n)
 	case err == syscall.EINTR || err == syscall.EAGAIN:
 	default:
-		f.finish(f.modes.exitCode)
+		f.signals.settle() // one that came before the end counts
+		f.react()
+		if f.finishAt == 0 {
+			f.finish(f.modes.exitCode)
+		}
 	}
 }
 

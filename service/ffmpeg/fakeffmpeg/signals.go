@@ -13,13 +13,22 @@ import (
 type signals struct {
 	count atomic.Int32 // received
 	last  atomic.Int32
+	fence chan struct{}
 }
 
 func (f *fake) catchSignals() {
+	f.signals.fence = make(chan struct{}, 1)
 	caught := make(chan os.Signal, 64)
-	signal.Notify(caught, syscall.SIGINT, syscall.SIGTERM, syscall.SIGQUIT, syscall.SIGXCPU)
+	signal.Notify(caught, syscall.SIGINT, syscall.SIGTERM, syscall.SIGQUIT, syscall.SIGXCPU, fence)
 	go func() {
 		for s := range caught {
+			if s == fence {
+				select {
+				case f.signals.fence <- struct{}{}:
+				default: // a terminal has changed its size
+				}
+				continue
+			}
 			if f.modes.ignoreTerm {
 				continue
 			}
@@ -31,6 +40,17 @@ func (f *fake) catchSignals() {
 			f.bell.ring()
 		}
 	}()
+}
+
+// fence is a signal to ourselves. It has a higher number than all that are
+// caught, so those that are pending are handed over before it.
+const fence = syscall.SIGWINCH
+
+// settle waits until the Go runtime, which hands signals over when it gets to
+// it, has done so with all that came before.
+func (s *signals) settle() {
+	syscall.Kill(os.Getpid(), fence)
+	<-s.fence
 }
 
 // kernelAction is struct sigaction of the kernel.

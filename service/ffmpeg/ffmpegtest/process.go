@@ -25,6 +25,8 @@ type Process struct {
 	t     testing.TB
 	cmd   *exec.Cmd
 	stdin *os.File
+	// readers are our ends of its other pipes.
+	readers []*os.File
 
 	mu      sync.Mutex
 	changed *sync.Cond
@@ -35,6 +37,7 @@ type Process struct {
 	lines   []string
 	reading int
 	waited  bool
+	signals []syscall.Signal
 	took    time.Duration
 }
 
@@ -45,9 +48,10 @@ type Exit struct {
 	Core   bool
 	Took   time.Duration // from the call of Wait
 
-	Blocks []ffmpeg.Block
-	Raw    string   // what came on fd 3
-	Lines  []string // of stderr, as they came, stats lines included
+	Signals []syscall.Signal // that were sent through Process.Signal
+	Blocks  []ffmpeg.Block
+	Raw     string   // what came on fd 3
+	Lines   []string // of stderr, as they came, stats lines included
 }
 
 // LastBlockEnd reports whether the last block said end.
@@ -60,9 +64,9 @@ type Command struct {
 	Path   string
 	Args   []string // without argv[0]
 	Dir    string
-	Env    []string // nil: the test's own
-	Stdin  *os.File // nil: a pipe, see Write and CloseStdin; else it is closed here
-	Stdout io.Writer
+	Env    []string  // nil: the test's own
+	Stdin  *os.File  // nil: a pipe, see Write and CloseStdin; else it is closed here
+	Stdout io.Writer // nil: /dev/null
 }
 
 // Start runs c. The arguments are used as they are.
@@ -98,10 +102,10 @@ func Start(t testing.TB, c Command) *Process {
 		if p.stdin != nil {
 			p.stdin.Close()
 		}
-		errors.Close()
-		progress.Close()
+		p.CloseReaders()
 	})
-	p.reading = 2
+	p.readers = []*os.File{progress, errors}
+	p.reading = len(p.readers)
 	go p.read(progress, p.takeProgress())
 	go p.read(errors, p.takeLines())
 	return p
@@ -201,6 +205,13 @@ func (p *Process) AwaitBlock(what string, ok func(all []ffmpeg.Block) bool) []ff
 	return slices.Clone(all)
 }
 
+// Blocks are those that have come so far.
+func (p *Process) Blocks() []ffmpeg.Block {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Clone(p.blocks)
+}
+
 // Arrivals are the times at which the blocks came.
 func (p *Process) Arrivals() []time.Time {
 	p.mu.Lock()
@@ -231,6 +242,7 @@ func (p *Process) Signal(sig syscall.Signal) {
 	if err := p.cmd.Process.Signal(sig); err != nil {
 		p.t.Fatalf("cannot send %v: %v", sig, err)
 	}
+	p.signals = append(p.signals, sig)
 }
 
 // Write writes to its stdin.
@@ -244,6 +256,14 @@ func (p *Process) Write(data string) {
 // CloseStdin closes our end of its stdin.
 func (p *Process) CloseStdin() {
 	p.stdin.Close()
+}
+
+// CloseReaders closes our ends of its stderr and progress pipes, as the end of
+// its supervisor would.
+func (p *Process) CloseReaders() {
+	for _, f := range p.readers {
+		f.Close()
+	}
 }
 
 // Running reports whether it has not ended yet.
@@ -288,7 +308,8 @@ func (p *Process) exit() Exit {
 	status := p.cmd.ProcessState.Sys().(syscall.WaitStatus)
 	e := Exit{
 		Code: p.cmd.ProcessState.ExitCode(), Took: p.took, Core: status.CoreDump(),
-		Blocks: slices.Clone(p.blocks), Raw: string(p.raw), Lines: slices.Clone(p.lines),
+		Signals: p.signals,
+		Blocks:  slices.Clone(p.blocks), Raw: string(p.raw), Lines: slices.Clone(p.lines),
 	}
 	if status.Signaled() {
 		e.Signal = status.Signal()

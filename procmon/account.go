@@ -48,7 +48,10 @@ func (a *account) update(looks []look, elapsed time.Duration) (recent time.Durat
 			recent += used
 			// A parent is read before its children are missed: one that it
 			// waited for in between is in what it reaped only the next time.
-			l.owed = min(counted[pid], max(0, old.owed+counted[pid]-reaped))
+			// And user and system time are rounded down, so that a tick of
+			// each may show at any time later.
+			left := max(0, old.owed+counted[pid]-reaped)
+			l.owed = min(left, max(counted[pid], 2*tick))
 			now[pid] = l
 			continue
 		}

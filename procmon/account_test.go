@@ -42,11 +42,29 @@ func TestChildReapedWhileSampledCountsOnce(t *testing.T) {
 // Where nobody waits for children what they used must not be taken from
 // others for ever.
 func TestChildNobodyWaitsForIsForgottenAfterASample(t *testing.T) {
+	const s = time.Second
 	var a account
-	sample(t, &a, []look{{pid: 1}, {pid: 2, ppid: 1, self: 40}}, 40, 40)
-	sample(t, &a, []look{{pid: 1}}, 0, 40)
-	sample(t, &a, []look{{pid: 1}}, 0, 40)
-	sample(t, &a, []look{{pid: 1, reaped: 30}}, 30, 70)
+	sample(t, &a, []look{{pid: 1}, {pid: 2, ppid: 1, self: 40 * s}}, 40*s, 40*s)
+	sample(t, &a, []look{{pid: 1}}, 0, 40*s)
+	sample(t, &a, []look{{pid: 1}}, 0, 40*s)
+	sample(t, &a, []look{{pid: 1, reaped: 30 * s}}, 30*s-2*tick, 70*s-2*tick)
+	sample(t, &a, []look{{pid: 1, reaped: 60 * s}}, 30*s, 100*s-2*tick)
+}
+
+// Many short children, each below the tick in which the parent's sum is told.
+func TestChildrenBelowATickCountOnce(t *testing.T) {
+	const ms = time.Millisecond
+	var a account
+	a.update([]look{{pid: 1}}, interval)
+	for n := range time.Duration(1000) {
+		reaped := (n * 3 * ms).Truncate(tick)
+		pid := 2 + int(n)
+		a.update([]look{{pid: 1, reaped: reaped}, {pid: pid, ppid: 1, self: 3 * ms}}, interval)
+		a.update([]look{{pid: 1, reaped: reaped}}, interval) // not in the sum yet
+	}
+	if a.total < 2980*ms || a.total > 3000*ms {
+		t.Errorf("1000 children of 3 ms: %v", a.total)
+	}
 }
 
 func TestChildrenThatLiveBetweenTwoSamplesCount(t *testing.T) {

@@ -250,6 +250,9 @@ func (c *Client) Hello() Hello { return c.hello }
 // gets extra from fd 4 on; the files stay the caller's and may be closed when
 // Spawn has returned.
 func (c *Client) Spawn(req SpawnRequest, extra []*os.File, done func(*Child, error)) {
+	if req.Path == "" && len(req.Argv) > 0 {
+		req.Path = req.Argv[0]
+	}
 	fds, names, err := extraFDs(extra)
 	if err != nil {
 		go done(nil, &SpawnError{Path: req.Path, Op: "pass extra files", Err: err})

@@ -40,15 +40,18 @@ func (s *Server) accepted(fd int) {
 		s.warn("connection of pid %d refused: uid %d may not use this shim", cred.Pid, cred.Uid)
 		return
 	}
-	if s.keeper != nil && !s.keeper.isDead() {
+	switch {
+	case s.keeper == nil:
+		if err := s.connect(fd); err != nil {
+			s.warn("connection of pid %d: %w", cred.Pid, err)
+		}
+	case s.successor >= 0 || !s.keeper.isDead():
 		refuse(fd, fmt.Errorf("%w (pid %d)", ErrBusy, s.keeper.pid))
-		return
-	}
-	if s.keeper != nil {
-		s.keeperLost(s.keeper)
-	}
-	if err := s.connect(fd); err != nil {
-		s.warn("connection of pid %d: %w", cred.Pid, err)
+	default:
+		// What the dead one has sent is still to be done: notes for one.
+		s.successor = fd
+		s.keeper.conn.mute()
+		unix.Shutdown(s.keeper.conn.fd, unix.SHUT_RD)
 	}
 }
 
@@ -201,6 +204,12 @@ func (s *Server) keeperLost(k *keeper) {
 	if !s.cfg.Stay {
 		s.leaving = true
 		s.stopAll()
+	}
+	if fd := s.successor; fd >= 0 {
+		s.successor = -1
+		if err := s.connect(fd); err != nil {
+			s.warn("cannot take the next keeper: %w", err)
+		}
 	}
 }
 

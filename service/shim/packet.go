@@ -180,9 +180,20 @@ func (c *conn) dropQueue() {
 func (c *conn) waitRoom(n int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for len(c.queue) >= n && !c.closed {
+	for len(c.queue) >= n && !c.closed && c.err == nil {
 		c.shorter.Wait()
 	}
+}
+
+// mute drops what is queued, and all that is sent from now on.
+func (c *conn) mute() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.err = errEOF
+	if !c.flushing {
+		c.dropQueue()
+	}
+	c.shorter.Broadcast()
 }
 
 // drain waits for the peer to take what is queued, but not for ever.

@@ -38,9 +38,13 @@ const strangerWait = 10 * time.Second
 func (s *Server) reap(all bool) {
 	pids, err := ownChildren(all)
 	if err != nil {
-		s.warn("cannot look for orphans: %w", err)
+		if !s.blind { // once, not at every SIGCHLD
+			s.warn("cannot look for orphans: %w", err)
+		}
+		s.blind = true
 		return
 	}
+	s.blind = false
 	if all {
 		s.lastTick = time.Now()
 	}

@@ -97,9 +97,9 @@ func (s *Server) replace(program string, k *keeper, seq uint64) error {
 		}
 	}
 	resume := s.pause()
-	if s.stopping != nil || s.leaving || k.dead {
+	if s.stopping != nil || s.leaving || s.keeper != k || s.successor >= 0 {
 		resume()
-		return errors.New("the shim is about to leave")
+		return errors.New("it was asked for by a keeper that is gone, or the shim is about to leave")
 	}
 	st := s.state(seq)
 	state, err := st.save()

@@ -45,6 +45,8 @@ type Server struct {
 
 	keeper    *keeper
 	listener  *listener     // nil: none
+	successor int           // connection to follow the keeper once that has been read to its end; -1: none
+	blind     bool          // the last look for orphans failed
 	lastTick  time.Time     // of a look at all threads
 	tick      time.Duration // current distance between fast looks
 	drain     *drainer      // while no keeper is connected
@@ -116,16 +118,17 @@ func NewServer(cfg Config) (*Server, error) {
 		cfg.strangerWait = strangerWait
 	}
 	return &Server{
-		cfg:      cfg,
-		calls:    make(chan func()),
-		done:     make(chan struct{}),
-		children: map[ID]*child{},
-		byPID:    map[int]*child{},
-		live:     map[ID]*child{},
-		byGroup:  map[int]*child{},
-		notes:    map[string][]byte{},
-		orphans:  map[int]*orphan{},
-		null:     null,
+		cfg:       cfg,
+		calls:     make(chan func()),
+		done:      make(chan struct{}),
+		children:  map[ID]*child{},
+		byPID:     map[int]*child{},
+		live:      map[ID]*child{},
+		byGroup:   map[int]*child{},
+		notes:     map[string][]byte{},
+		orphans:   map[int]*orphan{},
+		successor: -1,
+		null:      null,
 
 		oldKernel: cfg.oldKernel,
 	}, nil
@@ -259,6 +262,9 @@ func (s *Server) shutdown() {
 	if s.keeper != nil {
 		s.keeper.conn.drain(lastWords)
 		s.keeper.conn.close()
+	}
+	if s.successor >= 0 {
+		unix.Close(s.successor)
 	}
 	if s.listener != nil {
 		s.listener.close()

@@ -31,6 +31,7 @@ type outbox struct {
 	change sync.Cond // of everything below
 	queue  []segment
 	size   int // bytes queued or being written
+	hard   int // outboxHard
 	closed bool
 }
 
@@ -40,7 +41,10 @@ type segment struct {
 	fd   int
 }
 
-func (o *outbox) init() { o.change.L = &o.mu }
+func (o *outbox) init() {
+	o.change.L = &o.mu
+	o.hard = outboxHard
+}
 
 // put queues a message; it reports false when the box is closed or the
 // backlog is beyond reason. The descriptor is the box's, either way.
@@ -65,7 +69,7 @@ func (o *outbox) putPatiently(data []byte, fd int) bool {
 }
 
 func (o *outbox) append(data []byte, fd int) bool {
-	if o.closed || o.size > outboxHard {
+	if o.closed || o.size > o.hard {
 		closeFD(fd)
 		return false
 	}

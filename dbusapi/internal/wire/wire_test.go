@@ -254,9 +254,12 @@ func TestMessagesKeepTheirOrder(t *testing.T) {
 func TestHungBusBlocksNoSignal(t *testing.T) {
 	bus := bustest.Start(t)
 	s, _ := serve(t, bus.Address)
+	s.out.mu.Lock()
+	s.out.hard = 4 << 20
+	s.out.mu.Unlock()
 	bus.Signal(syscall.SIGSTOP)
 	var err error
-	long := strings.Repeat("x", outboxHard/2)
+	long := strings.Repeat("x", 1<<20)
 	for range 10 {
 		if err = s.Emit("/", "x.y", "N", long); err != nil {
 			break

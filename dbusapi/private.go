@@ -162,6 +162,9 @@ func (b *PrivateBus) keep(ctx context.Context, started chan<- error) {
 	delay := privateRetry
 	for {
 		cmd, err := b.start(ctx)
+		if err == nil {
+			b.setPID(cmd.Process.Pid)
+		}
 		if started != nil {
 			started <- err
 			started = nil
@@ -171,7 +174,6 @@ func (b *PrivateBus) keep(ctx context.Context, started chan<- error) {
 		}
 		if err == nil {
 			begun := time.Now()
-			b.setPID(cmd.Process.Pid)
 			cmd.Wait() // whatever it says, there is no bus any more
 			b.setPID(0)
 			if time.Since(begun) > time.Minute {

@@ -87,23 +87,28 @@ func buildMethods(c *contract, operations map[string]map[string]operation) (map[
 // serve answers one call. It runs on the sender's lane.
 func (s *session) serve(ctx context.Context, m *wire.Message, mayWait func()) {
 	c := &call{session: s, ctx: ctx, slow: mayWait, msg: m}
-	value, err := c.do()
-	if err == nil {
-		err = c.reply(value)
-	}
-	if err != nil {
+	if err := c.answer(); err != nil {
 		s.conn.ReplyError(m, errorName(err), errorText(err))
 	}
 }
 
-// do carries the call out. A panic ends the call, not the process.
-func (c *call) do() (value any, err error) {
+// answer carries the call out and replies, unless there is an error. A panic
+// ends the call, not the process.
+func (c *call) answer() (err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			c.log.Error("a D-Bus call panicked", "method", c.msg.Interface+"."+c.msg.Member, "path", string(c.msg.Path), "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
 			err = errorf(errFailed, "internal error in %s", c.msg.Member)
 		}
 	}()
+	value, err := c.do()
+	if err != nil {
+		return err
+	}
+	return c.reply(value)
+}
+
+func (c *call) do() (any, error) {
 	if err := c.find(); err != nil {
 		return nil, err
 	}
@@ -118,7 +123,7 @@ func (c *call) do() (value any, err error) {
 			c.slow()
 		}
 	}
-	value, err = c.method.run(c)
+	value, err := c.method.run(c)
 	if err != nil && c.byPath && noSuch(err) {
 		err = c.unknownObject()
 	}

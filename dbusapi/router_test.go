@@ -243,7 +243,11 @@ func TestAnswerIsNotSentToWhoWantsNone(t *testing.T) {
 func TestReplyOfAWrongTypeIsAnError(t *testing.T) {
 	r := start(t, fakekeeper.New("cam1"))
 	r.methods[managerInterface]["GetStream"].run = func(*call) (any, error) { return uint32(1), nil }
-	if name := errorOf(t, manager(r.connect(t)).Call(managerInterface+".GetStream", 0, "cam1").Err); name != errFailed {
-		t.Error(name)
+	r.methods[managerInterface]["GetHealth"].run = func(*call) (any, error) { return make(chan int), nil }
+	m := manager(r.connect(t))
+	for _, method := range []string{"GetStream", "GetHealth"} {
+		if name := errorOf(t, m.Call(managerInterface+"."+method, 0, "cam1").Err); name != errFailed {
+			t.Error(method, name)
+		}
 	}
 }

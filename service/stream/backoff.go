@@ -17,9 +17,9 @@ func backoff(d *streamfile.Definition, n int, random float64) time.Duration {
 	}
 	// The power overflows to +Inf long before a stream gives up; the cap
 	// must win then, so it is applied before the conversion.
-	delay := float64(d.RestartSec) * math.Pow(d.RestartFactor, float64(n-1))
-	if limit := float64(d.RestartMaxDelay); delay > limit || math.IsNaN(delay) {
-		delay = limit
+	delay := float64(d.RestartSec)
+	if delay > 0 { // no delay times infinity is no number
+		delay = min(delay*math.Pow(d.RestartFactor, float64(n-1)), float64(d.RestartMaxDelay))
 	}
 	delay *= 1 + d.RestartJitter*random
 	if delay >= math.MaxInt64 {

@@ -35,7 +35,10 @@ func (s *Stream) Restart(ctx context.Context, w Wait, timeout time.Duration) (pi
 
 func (s *Stream) wanted(ctx context.Context, w Wait, ev event) (int, error) {
 	return s.await(ctx, func(o *owner) *waiter {
-		if o.m.bad != "" {
+		switch {
+		case o.m.removed:
+			return answered(0, &Error{NoSuchStream, o.cfg.Name + ": its file is gone"})
+		case o.m.bad != "":
 			return answered(0, &Error{BadSetting, o.m.bad})
 		}
 		before := o.m.attempts
@@ -50,7 +53,7 @@ func (s *Stream) wanted(ctx context.Context, w Wait, ev event) (int, error) {
 		if o.m.state == StateZombie {
 			return answered(0, &Error{Busy, o.cfg.Name + ": " + o.m.detail + "; then it will be started"})
 		}
-		return &waiter{check: func(m *machine) (bool, int, error) { return m.upYet(want, w) }}
+		return &waiter{check: upWaiter(want, w)}
 	})
 }
 
@@ -83,7 +86,8 @@ func (s *Stream) Kill(ctx context.Context, sig syscall.Signal) error {
 			return
 		}
 		// Known before it is sent: a stop must not add a second TERM.
-		o.step(evKilled{term: sig == syscall.SIGTERM})
+		// To ffmpeg an INT is a TERM.
+		o.step(evKilled{term: sig == syscall.SIGTERM || sig == syscall.SIGINT && !o.m.simple()})
 		o.signal(sig)
 	}); e != nil {
 		return e

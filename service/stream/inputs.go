@@ -71,6 +71,7 @@ type exit struct {
 	core    bool
 	oom     bool
 	unknown bool
+	killed  bool   // with the shim, so there is no more to know
 	ended   bool   // the last progress block said end
 	exists  bool   // its lines say that the output exists
 	hint    string // its own words

@@ -37,16 +37,31 @@ func (m *machine) onOutput(now time.Time) {
 	}
 }
 
+// awaitsData is the detail of a start that cannot go on without a client.
+const awaitsData = "waits for a client to bring data for its stdin"
+
 // onFed: a stream that reads its data from a client cannot deliver before
 // one has come, so its start time-out runs from then.
 func (m *machine) onFed(now time.Time) {
 	if !m.fed {
 		m.fed = true
 		m.since = now
+		if m.state == StateStarting && m.detail == awaitsData {
+			m.detail = ""
+		}
 	}
 }
 
+// outputStuck is how long nothing may move before a full stdout is taken for
+// one without a reader: three progress blocks.
+const outputStuck = 3 * time.Second
+
 func (m *machine) onSample(now time.Time, ev evSample) {
+	// A reader that sets the pace leaves the pipe full as well; but then the
+	// stream delivers.
+	if !m.moved.IsZero() && now.Sub(m.moved) < outputStuck {
+		ev.noReader = false
+	}
 	switch {
 	case !m.noReader && ev.noReader:
 		m.noReaderAt = now
@@ -129,6 +144,9 @@ func (m *machine) resetDue() time.Time {
 	if m.failures == 0 || m.okSince.IsZero() {
 		return time.Time{}
 	}
+	if m.def.RestartReset == 0 {
+		return m.okSince
+	}
 	return after(m.okSince, m.def.RestartReset)
 }
 
@@ -166,6 +184,14 @@ func (m *machine) verdict(now time.Time, why Reason, text string) {
 func (m *machine) judge(now time.Time) {
 	was := m.health
 	m.health = m.healthNow(now)
+	if m.state == StateStarting {
+		switch {
+		case m.noReader && !m.stallLogged:
+			m.reason, m.detail = m.degraded(now)
+		case m.reason == ReasonNoReader:
+			m.reason, m.detail = ReasonNone, ""
+		}
+	}
 	if m.state == StateRunning {
 		switch m.health {
 		case HealthOK, HealthUnknown:

@@ -9,7 +9,7 @@ import (
 )
 
 func (m *machine) onStart(now time.Time) {
-	if m.bad != "" {
+	if m.bad != "" || m.removed {
 		return // what runs with an older definition goes on
 	}
 	m.wanted = true
@@ -21,16 +21,14 @@ func (m *machine) onStart(now time.Time) {
 	case StateRestarting:
 		m.hasten(now)
 	case StateStopping, StateZombie:
-		// A start after a stop is a start, not a restart.
-		m.fresh = m.fresh || m.then == thenStop
-		m.then = thenStart
+		m.startThen()
 	case StateStarting, StateRunning:
 		// It runs: nothing to do.
 	}
 }
 
 func (m *machine) onRestart(now time.Time, timeout time.Duration) {
-	if m.bad != "" {
+	if m.bad != "" || m.removed {
 		return
 	}
 	m.wanted = true
@@ -42,7 +40,7 @@ func (m *machine) onRestart(now time.Time, timeout time.Duration) {
 	case StateRestarting:
 		m.hasten(now)
 	case StateStopping, StateZombie:
-		m.then = thenStart
+		m.startThen()
 		m.shorten(now, timeout)
 	case StateStarting:
 		if m.phase == phaseSpawn || m.phase == phaseLaunched {
@@ -51,6 +49,18 @@ func (m *machine) onRestart(now time.Time, timeout time.Duration) {
 	case StateRunning:
 		m.beginStop(now, thenStart, ReasonRequested, "restart requested", timeout, false)
 	}
+}
+
+// startThen has the stream started once the old process is gone. After a stop
+// or a final failure that is a start, not a restart.
+func (m *machine) startThen() {
+	switch m.then {
+	case thenStop:
+		m.fresh = true
+	case thenFinal:
+		m.fresh, m.failures = true, 0
+	}
+	m.then = thenStart
 }
 
 // hasten ends the wait for a restart, but never the wait for an old process.
@@ -121,7 +131,12 @@ func (m *machine) onBuilt(now time.Time, ev evBuilt) {
 	if m.state != StateStarting || m.phase != phaseBuild {
 		return
 	}
-	if ev.reason != ReasonNone {
+	switch ev.reason {
+	case ReasonNone:
+	case ReasonShimLost:
+		m.awaitShim(now)
+		return
+	default:
 		m.failure(now, ev.reason, ev.detail)
 		return
 	}
@@ -150,6 +165,9 @@ func (m *machine) onSpawned(now time.Time, ev evSpawned) {
 		return
 	}
 	m.phase = phaseLaunched
+	if !m.fed && !m.simple() {
+		m.detail = awaitsData
+	}
 	if m.simple() {
 		m.transition(now, StateRunning, ReasonNone, "")
 	}
@@ -244,6 +262,9 @@ func (m *machine) onResetFailed(now time.Time) {
 func (m *machine) onReload(now time.Time, ev evReload) {
 	if ev.def == nil {
 		m.bad = ev.bad
+		if m.def == nil && m.state == StateFailed {
+			m.detail = ev.bad
+		}
 		m.say(KindBadSetting, ev.bad)
 		return
 	}
@@ -258,7 +279,9 @@ func (m *machine) onReload(now time.Time, ev evReload) {
 	}
 	if m.state == StateFailed && m.reason == ReasonBadSetting {
 		m.transition(now, StateStopped, ReasonNone, "")
-		if wasBroken && m.def.Autostart || m.wanted {
+		// As long as nobody could read it, it was taken for Autostart=yes.
+		m.wanted = m.wanted && (!wasBroken || m.def.Autostart)
+		if m.wanted {
 			m.onStart(now)
 		}
 	}

@@ -135,7 +135,6 @@ func (m *machine) onExited(now time.Time, x exit) {
 		return
 	}
 	m.main, m.pid = false, 0
-	m.exit = x
 	m.exitCodes = append(m.exitCodes, x.number())
 	if n := len(m.exitCodes) - keptExitCodes; n > 0 {
 		m.exitCodes = append([]int(nil), m.exitCodes[n:]...)
@@ -144,6 +143,7 @@ func (m *machine) onExited(now time.Time, x exit) {
 	switch m.state {
 	case StateStopping, StateZombie:
 		// Asked for. The rest of the stream has until the cascade's end.
+		m.exit = x
 		return
 	}
 	m.say(KindExited, "ended unasked: "+text)
@@ -249,6 +249,8 @@ func (m *machine) conclude(now time.Time) {
 func (m *machine) unclean() string {
 	x := m.exit
 	switch {
+	case x.killed:
+		return "the shim was lost while stopping; its files may be unfinished"
 	case x == exit{}, x.signal == int(unix.SIGTERM) && (m.simple() || !m.delivered):
 		return ""
 	case m.simple() && x.signal == 0:
@@ -263,7 +265,7 @@ func (m *machine) unclean() string {
 // onShimLost: the shim and with it every process is gone. The room that
 // speaks to the shim has seen to it that nothing is left.
 func (m *machine) onShimLost(now time.Time) {
-	had := m.group || m.phase == phaseSpawn
+	had, main := m.group || m.phase == phaseSpawn, m.main
 	m.group, m.main, m.pid, m.cleanupDue = false, false, 0, time.Time{}
 	if !had {
 		if m.phase == phaseBuild {
@@ -276,15 +278,17 @@ func (m *machine) onShimLost(now time.Time) {
 	m.do(actForget{})
 	switch m.state {
 	case StateStopping, StateZombie:
-		if m.then == thenRetry {
-			m.thenWhy = ReasonShimLost
-		}
 		if m.then == thenStart && m.wanted {
+			m.counts = !m.fresh
 			m.awaitShim(now)
 			return
 		}
+		if main {
+			m.exit = exit{killed: true}
+		}
 		m.conclude(now)
 	case StateStarting, StateRunning:
+		m.counts = m.counts || main
 		m.awaitShim(now)
 	}
 }
@@ -297,7 +301,6 @@ func (m *machine) awaitShim(now time.Time) {
 		return
 	}
 	m.transition(now, StateRestarting, ReasonShimLost, "waiting for the shim")
-	m.counts = true
 	m.due = time.Time{}
 }
 

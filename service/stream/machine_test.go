@@ -459,7 +459,7 @@ func TestASimpleStreamIsUnknownUntilItHasSaidSomething(t *testing.T) {
 }
 
 func TestWithoutAReaderTheVerdictWaits(t *testing.T) {
-	b := newBench(t, testDef()).running().step(evSample{noReader: true}).is(StateRunning, HealthDegraded, ReasonNoReader)
+	b := newBench(t, testDef()).running().wait(outputStuck).step(evSample{noReader: true}).is(StateRunning, HealthDegraded, ReasonNoReader)
 	b.wait(time.Hour).did().is(StateRunning, HealthDegraded, ReasonNoReader)
 	b.step(evSample{}).is(StateRunning, HealthOK, ReasonNone).wait(time.Minute).did("actAsk")
 }

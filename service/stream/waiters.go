@@ -69,6 +69,19 @@ func (o *owner) answerWaiters() {
 	})
 }
 
+// upWaiter is the check of one who waits for attempt number want. A restart
+// that is asked for or planned meanwhile is no failure: it takes the waiter
+// along.
+func upWaiter(want uint64, w Wait) func(*machine) (bool, int, error) {
+	return func(m *machine) (bool, int, error) {
+		stopping := m.state == StateStopping || m.state == StateZombie
+		if m.attempts == want && stopping && m.wanted && m.then == thenStart {
+			want++
+		}
+		return m.upYet(want, w)
+	}
+}
+
 // upYet: has attempt number want come as far as w asks, or to nothing?
 func (m *machine) upYet(want uint64, w Wait) (bool, int, error) {
 	fail := func(kind ErrorKind, text string) (bool, int, error) {
@@ -90,6 +103,9 @@ func (m *machine) upYet(want uint64, w Wait) (bool, int, error) {
 	case StateStarting, StateRunning:
 		up := m.pid != 0
 		if w == WaitOK {
+			if m.stallLogged {
+				return fail(SpawnFailed, orReason(m.detail, m.reason))
+			}
 			up = m.state == StateRunning && (m.health == HealthOK || m.health == HealthUnknown || m.health == HealthDegraded)
 		}
 		return up, m.pid, nil

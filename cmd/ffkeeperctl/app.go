@@ -27,6 +27,8 @@ type app struct {
 	quiet    bool
 	full     bool
 	noAsk    bool
+
+	asks bool // a password may be asked for on this terminal just now
 }
 
 func newApp(in io.Reader, out, err io.Writer) *app {

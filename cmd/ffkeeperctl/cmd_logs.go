@@ -51,7 +51,7 @@ func (a *app) logs(ctx context.Context, args []string, f logsFlags) error {
 	if f.follow && f.lines < 0 {
 		f.lines = 10
 	}
-	k, err := a.connect(ctx)
+	k, known, err := a.connectNames(ctx)
 	if err != nil {
 		// without a keeper the journal still knows what was
 		if names := plainNames(args); names != nil && journalHas(ctx, names, time.Time{}) {
@@ -60,10 +60,6 @@ func (a *app) logs(ctx context.Context, args []string, f logsFlags) error {
 		return err
 	}
 	defer k.close()
-	known, err := k.names(ctx)
-	if err != nil {
-		return err
-	}
 	names, unknown := expand(args, known)
 	for _, u := range unknown {
 		a.warn("ffkeeperctl: logs " + u.text())
@@ -78,7 +74,24 @@ func (a *app) logs(ctx context.Context, args []string, f logsFlags) error {
 	if inJournal {
 		return a.journalctl(ctx, names, f)
 	}
+	if _, terminal := terminalOf(a.err); terminal {
+		a.note("-- not in a journal that you may read; the last lines that the keeper kept --")
+	}
 	return a.keptLines(ctx, k, names, f)
+}
+
+// connectNames connects and asks for the names of all streams.
+func (a *app) connectNames(ctx context.Context) (*keeper, []string, error) {
+	k, err := a.connect(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	names, err := k.names(ctx)
+	if err != nil {
+		k.close()
+		return nil, nil, err
+	}
+	return k, names, nil
 }
 
 // plainNames answers nil where a pattern would need the keeper.

@@ -17,7 +17,8 @@ line.`,
 		Annotations:       endless(),
 		ValidArgsFunction: a.completeStreams,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			k, err := a.connect(cmd.Context())
+			// at the beginning there must be a keeper; later ones are waited for
+			k, _, err := a.connectNames(cmd.Context())
 			if err != nil {
 				return err
 			}

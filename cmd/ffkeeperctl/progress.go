@@ -18,6 +18,9 @@ type progress struct {
 	p     printer
 	doing string // "stopping"
 	look  func(context.Context, string) (*view, error)
+	// quietly: nothing is shown of a stream before it has begun to change, for
+	// until then a password may be asked for on the same terminal.
+	quietly bool
 
 	mu      sync.Mutex
 	pending []string
@@ -31,7 +34,7 @@ type progress struct {
 // terminal, or --quiet is given, it does nothing.
 func (a *app) startProgress(ctx context.Context, doing string, names []string, look func(context.Context, string) (*view, error)) *progress {
 	f, terminal := terminalOf(a.err)
-	p := &progress{w: a.err, p: a.printerFor(a.err), doing: doing, look: look, pending: slices.Clone(names)}
+	p := &progress{w: a.err, p: a.printerFor(a.err), doing: doing, look: look, quietly: a.asks, pending: slices.Clone(names)}
 	if !terminal || a.quiet {
 		return p
 	}
@@ -47,7 +50,10 @@ func (p *progress) run(ctx context.Context) {
 	begun := time.Now()
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
-	var last *view
+	var first, last *view
+	if p.quietly {
+		first = p.ask(ctx, p.pending[0])
+	}
 	for {
 		select {
 		case <-ctx.Done():
@@ -60,11 +66,9 @@ func (p *progress) run(ctx context.Context) {
 		if len(names) == 0 {
 			continue
 		}
-		asking, cancel := context.WithTimeout(ctx, time.Second)
-		now, err := p.look(asking, names[0])
-		cancel()
-		if err != nil {
-			now = nil
+		now := p.ask(ctx, names[0])
+		if p.quietly && first != nil && now != nil && first.Name == now.Name && first.State == now.State && first.PID == now.PID {
+			continue
 		}
 		if last != nil && now != nil && last.Name != now.Name {
 			last = nil
@@ -72,6 +76,17 @@ func (p *progress) run(ctx context.Context) {
 		p.show(progressLine(p.doing, names, time.Since(begun), last, now, p.p.glyphs))
 		last = now
 	}
+}
+
+// ask looks at a stream; nil: no answer.
+func (p *progress) ask(ctx context.Context, name string) *view {
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	v, err := p.look(ctx, name)
+	if err != nil {
+		return nil
+	}
+	return v
 }
 
 func (p *progress) show(l line) {

@@ -1,8 +1,10 @@
 package main
 
 import (
+	"context"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -27,5 +29,47 @@ func TestProgressSaysWhatItWaitsFor(t *testing.T) {
 		if b.String() != c.want {
 			t.Errorf("got %q, want %q", b.String(), c.want)
 		}
+	}
+}
+
+// pace runs a progress for so many seconds of a fake clock; states are those
+// of the stream at each look.
+func pace(t *testing.T, quietly bool, states ...string) string {
+	var out strings.Builder
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		looks := 0
+		p := &progress{
+			w: &out, p: printer{glyphs: utf8Glyphs}, doing: "stopping", pending: []string{"cam1"}, quietly: quietly,
+			look: func(context.Context, string) (*view, error) {
+				s := states[min(looks, len(states)-1)]
+				looks++
+				return &view{Name: "cam1", State: s}, nil
+			},
+			stop: cancel, done: make(chan struct{}),
+		}
+		go p.run(ctx)
+		time.Sleep(time.Duration(len(states))*time.Second + time.Millisecond)
+		p.close()
+	})
+	return out.String()
+}
+
+func TestProgressBeginsAfterASecondAndIsWiped(t *testing.T) {
+	got := pace(t, false, "running", "stopping")
+	want := "\rstopping cam1 (1s, running)…\x1b[K\rstopping cam1 (2s)…\x1b[K\r\x1b[K"
+	if got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+func TestProgressLeavesTheTerminalToAPasswordPrompt(t *testing.T) {
+	got := pace(t, true, "running", "running", "running", "stopping")
+	want := "\rstopping cam1 (3s)…\x1b[K\rstopping cam1 (4s)…\x1b[K\r\x1b[K"
+	if got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	if got := pace(t, true, "running"); got != "" {
+		t.Errorf("wrote %q though nothing had begun", got)
 	}
 }

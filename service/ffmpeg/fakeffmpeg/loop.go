@@ -216,7 +216,7 @@ func (f *fake) leave(code int) {
 // react does what a signal, a key or data ask for.
 func (f *fake) react() {
 	standing := f.blocks >= f.modes.after && (f.modes.stall || f.modes.stallFIFO || f.modes.freeze)
-	count := f.signals.count.Load()
+	count := f.signals.received()
 	opening := f.blocks == 0 && (f.modes.neverStart || f.modes.startDelay > 0)
 	switch {
 	case count == 0:

@@ -54,11 +54,12 @@ const (
 // rawFrames are n frames of what raw expects.
 func rawFrames(n int) string { return strings.Repeat("\x80", n*64*64*3/2) }
 
-// pending sends all signals as if at once.
+// pending sends all signals at once, and to the main thread, lest another one
+// takes its signal only after the main thread has acted on the first.
 func pending(p *ffmpegtest.Process, signals ...syscall.Signal) {
 	p.Signal(syscall.SIGSTOP)
 	for _, s := range signals {
-		p.Signal(s)
+		p.SignalThread(s)
 	}
 	p.Signal(syscall.SIGCONT)
 }

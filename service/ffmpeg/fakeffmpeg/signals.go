@@ -11,9 +11,10 @@ import (
 // signals are those that ffmpeg catches: INT, TERM, QUIT and XCPU. All others
 // act as they do by default: HUP kills.
 type signals struct {
-	count atomic.Int32 // received
-	last  atomic.Int32
-	fence chan struct{}
+	count   atomic.Int32 // received
+	last    atomic.Int32
+	fence   chan struct{}
+	settled int32 // of count, as the main goroutine knows it
 }
 
 func (f *fake) catchSignals() {
@@ -51,6 +52,16 @@ const fence = syscall.SIGWINCH
 func (s *signals) settle() {
 	syscall.Kill(os.Getpid(), fence)
 	<-s.fence
+}
+
+// received is how many there were, those included that came together with the
+// last.
+func (s *signals) received() int32 {
+	if s.count.Load() > s.settled {
+		s.settle()
+		s.settled = s.count.Load()
+	}
+	return s.settled
 }
 
 // kernelAction is struct sigaction of the kernel.

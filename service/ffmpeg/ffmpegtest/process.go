@@ -245,6 +245,15 @@ func (p *Process) Signal(sig syscall.Signal) {
 	p.signals = append(p.signals, sig)
 }
 
+// SignalThread sends sig to its main thread.
+func (p *Process) SignalThread(sig syscall.Signal) {
+	p.t.Helper()
+	if err := unix.Tgkill(p.PID(), p.PID(), sig); err != nil {
+		p.t.Fatalf("cannot send %v: %v", sig, err)
+	}
+	p.signals = append(p.signals, sig)
+}
+
 // Write writes to its stdin.
 func (p *Process) Write(data string) {
 	p.t.Helper()

@@ -12,6 +12,7 @@ import (
 	"os/signal"
 	"runtime"
 	"runtime/debug"
+	"sync"
 	"syscall"
 
 	"github.com/ffkeeper/ffkeeper/service/shim"
@@ -91,4 +92,25 @@ func serve(o *options) error {
 func tune() {
 	runtime.GOMAXPROCS(min(2, runtime.NumCPU()))
 	debug.SetGCPercent(50)
+	warmThreads(8)
+}
+
+// warmThreads makes the runtime create n threads now, which it keeps. When the
+// user has no more processes left (RLIMIT_NPROC) a program that needs a new
+// thread dies, and the shim must not; it never needs more than these.
+func warmThreads(n int) {
+	var ready, done sync.WaitGroup
+	release := make(chan struct{})
+	for range n {
+		ready.Add(1)
+		done.Go(func() {
+			runtime.LockOSThread() // nobody else runs on this thread meanwhile
+			defer runtime.UnlockOSThread()
+			ready.Done()
+			<-release
+		})
+	}
+	ready.Wait()
+	close(release)
+	done.Wait()
 }

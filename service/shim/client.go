@@ -23,6 +23,7 @@ type Client struct {
 	hello   Hello
 	after   func() error // what is left to do once the connection has ended; says why, if it knows
 	local   bool         // the server is in this process and keeps no duplicates
+	doomed  map[ID]bool  // children nobody knows of: see spawnFailed. The reader's alone
 
 	mu      sync.Mutex
 	seq     uint64
@@ -52,6 +53,7 @@ func connect(c *conn, h Handler, deadline time.Time, prepare func(*Client)) (*Cl
 	cl := &Client{
 		conn: c, handler: h,
 		pending: map[uint64]answer{}, held: map[ID]holding{}, lost: make(chan struct{}),
+		doomed: map[ID]bool{},
 	}
 	prepare(cl)
 	c.file.SetReadDeadline(deadline)
@@ -155,10 +157,19 @@ func (c *Client) read() {
 func (c *Client) dispatch(m *message, fds []int) {
 	switch m.Type {
 	case msgExited:
-		if e := m.Exited.event(); e != nil {
+		e := m.Exited.event()
+		switch {
+		case e == nil:
+		case c.doomed[e.ID]:
+			c.Forget(e.ID)
+		default:
 			c.handler(*e)
 		}
 	case msgEmpty:
+		if c.doomed[m.ID] {
+			delete(c.doomed, m.ID)
+			break
+		}
 		c.handler(Empty{ID: m.ID, Stream: string(m.Stream), At: time.Unix(0, m.At)})
 	case msgWarning:
 		c.handler(Warning{Text: fromWire(m.Error).Error()})
@@ -284,8 +295,8 @@ func (c *Client) spawnFailed(req SpawnRequest, m *message, err error, done func(
 	var bad *malformed
 	if errors.As(err, &bad) {
 		if m != nil && m.Child != nil {
+			c.doomed[m.Child.ID] = true
 			c.Kill(m.Child.ID)
-			c.Forget(m.Child.ID)
 		}
 		errno := error(bad)
 		if errors.Is(bad, unix.EMFILE) {

@@ -77,6 +77,7 @@ func TestHelperSaysWhatItCannotSet(t *testing.T) {
 
 func TestWithoutAHelperItSaysSo(t *testing.T) {
 	r := newRig(t, func(h Handler) (*Client, error) { return InProcess(h) })
+	r.ends(r.sh("exit 0"))
 	before := fdCount(t, os.Getpid())
 	_, err := r.spawn(SpawnRequest{Stream: "s", Argv: []string{"true"}, Nice: ptr(1), Stdout: Pipe})
 	if err == nil || !strings.Contains(err.Error(), "exec helper") {

@@ -236,7 +236,14 @@ func (c *conn) receive() (*message, []int, error) {
 	var n, oobn, flags int
 	var recvErr error
 	err := c.raw.Read(func(fd uintptr) bool {
-		n, oobn, flags, _, recvErr = unix.Recvmsg(int(fd), c.buf, c.oob, unix.MSG_CMSG_CLOEXEC|unix.MSG_DONTWAIT)
+		for {
+			n, oobn, flags, _, recvErr = unix.Recvmsg(int(fd), c.buf, c.oob, unix.MSG_CMSG_CLOEXEC|unix.MSG_DONTWAIT)
+			// The peer has closed without reading all of ours; told once, and
+			// before what it has sent, which is still there.
+			if recvErr != unix.ECONNRESET {
+				break
+			}
+		}
 		return recvErr != unix.EAGAIN && recvErr != unix.EINTR
 	})
 	if err == nil {

@@ -49,8 +49,7 @@ func life(t *testing.T, seed uint64) bool {
 	m := newMachine("x", def, "", epoch, r.Float64)
 	now, w := epoch, &world{}
 	ok := true
-	var step func(ev event)
-	step = func(ev event) {
+	step := func(ev event) {
 		for _, a := range m.step(now, ev) {
 			switch a := a.(type) {
 			case actSpawn:

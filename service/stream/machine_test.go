@@ -499,12 +499,12 @@ func TestAShimLostInTheMiddleOf(t *testing.T) {
 	b = newBench(t, testDef()).step(evStart{}).step(evShimLost{}).is(StateRestarting, HealthDown, ReasonShimLost)
 	b.step(evShimBack{}).did("actSpawn")
 	// a restart
-	b = newBench(t, testDef()).running().step(evRestart{}).step(evShimLost{}).is(StateRestarting, HealthDown, ReasonShimLost)
+	newBench(t, testDef()).running().step(evRestart{}).step(evShimLost{}).is(StateRestarting, HealthDown, ReasonShimLost)
 	// a delay
 	b = newBench(t, testDef()).running().exited(exit{code: 1}).step(evShimLost{}).is(StateRestarting, HealthDown, ReasonExitCode)
 	b.step(evShimBack{}).did().wait(2 * time.Second).did("actSpawn")
 	// a zombie that had been asked to stop
-	b = newBench(t, testDef()).running().step(evStop{}).wait(20*time.Second).step(evShimLost{}).is(StateStopped, HealthNone, ReasonRequested)
+	newBench(t, testDef()).running().step(evStop{}).wait(20*time.Second).step(evShimLost{}).is(StateStopped, HealthNone, ReasonRequested)
 }
 
 func TestAReloadLeavesWhatRunsAloneUntilTheNextStart(t *testing.T) {

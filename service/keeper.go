@@ -63,7 +63,7 @@ type Keeper struct {
 	wg     sync.WaitGroup
 	closed atomic.Bool
 
-	reloading sync.Mutex // one reload at a time
+	reloading chan struct{} // capacity 1: one reload at a time
 
 	mu    sync.RWMutex
 	set   map[string]*member
@@ -78,6 +78,8 @@ type member struct {
 	def    *streamfile.Definition
 	broken string
 	cancel context.CancelFunc
+	starts atomic.Uint64 // how often a start has been asked for
+	going  bool          // its file is gone and it has been told
 	gone   chan struct{} // closed when it has left the set
 }
 
@@ -102,6 +104,7 @@ func New(opts Options) (*Keeper, error) {
 		opts: opts, redact: r, pump: p, host: procmon.NewHost(),
 		log: slog.New(r.Handler(opts.Log)), streams: slog.New(opts.Log),
 		set: make(map[string]*member), byPID: make(map[int]string),
+		reloading: make(chan struct{}, 1),
 	}
 	k.ctx, k.cancel = context.WithCancel(context.Background())
 	k.link = &link{connect: opts.Shim, log: k.log, event: k.route, lost: k.shimLost, back: k.shimBack, poke: make(chan struct{}, 1)}
@@ -121,12 +124,16 @@ func New(opts Options) (*Keeper, error) {
 // in-process shim or one that is our child; who wants them finished properly
 // calls StopAll first.
 func (k *Keeper) Close() error {
-	if k.closed.Swap(true) {
+	k.mu.Lock() // nothing is added from now on
+	again := k.closed.Swap(true)
+	k.mu.Unlock()
+	if again {
 		return nil
 	}
 	k.link.close()
 	k.cancel()
 	k.wg.Wait()
+	k.link.close() // one that took the place of a lost shim meanwhile
 	return k.pump.Close()
 }
 
@@ -161,13 +168,21 @@ func (k *Keeper) Add(def *streamfile.Definition, h Hooks) error {
 	def = def.With(k.loader())
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	if k.closed.Load() {
+		return errClosed()
+	}
 	if _, ok := k.set[def.Name]; ok {
 		return &Error{Kind: InvalidArgs, Text: def.Name + ": there is such a stream already"}
+	}
+	if circle := k.circleLocked(def); circle != "" {
+		return &Error{Kind: BadSetting, Text: def.Name + ": After= and Requires= go round in a circle: " + circle}
 	}
 	k.addLocked(def.Name, def, "", "", h, true)
 	k.graph = k.graphLocked()
 	return nil
 }
+
+func errClosed() error { return &Error{Kind: Busy, Text: "the keeper is ending"} }
 
 // addLocked makes the stream and runs it.
 func (k *Keeper) addLocked(name string, def *streamfile.Definition, broken, source string, h Hooks, added bool) *member {
@@ -212,22 +227,29 @@ func (k *Keeper) publish(m *member, t stream.Transition) {
 	if t.Failed {
 		add(EventFailed)
 	}
-	if t.Removed {
-		k.mu.Lock()
-		if k.set[name] == m {
-			delete(k.set, name)
-			close(m.gone)
-			m.cancel()
-			k.redact.Forget(name)
-			add(EventRemoved)
-		}
-		k.mu.Unlock()
+	if !t.Removed {
+		k.hub.send(events...)
+		return
 	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.set[name] == m {
+		delete(k.set, name)
+		k.graph = k.graphLocked()
+		m.cancel()
+		k.redact.Forget(name)
+		add(EventRemoved)
+		close(m.gone)
+	}
+	// Under the lock: the next stream of that name is announced later.
 	k.hub.send(events...)
 }
 
 // route takes the shim's events to the streams they are about.
 func (k *Keeper) route(ev shim.Event) {
+	if k.closed.Load() {
+		return // the shim ends everything; no stream has failed
+	}
 	var name string
 	switch ev := ev.(type) {
 	case shim.Exited:

@@ -2,7 +2,6 @@ package service
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -29,7 +28,25 @@ const (
 	leftoverWait = 10 * time.Second
 )
 
-var errShimLost = errors.New("the shim is gone")
+var errShimLost = fmt.Errorf("not connected: %w", shim.ErrLost)
+
+// Each shim counts its children from 1. To the streams an ID also says which
+// shim it is of, so that what a stream that has not heard of a loss yet asks
+// for never hits a child of the next shim.
+const shimShift = 40
+
+func globalID(shimNumber uint64, id shim.ID) shim.ID { return shim.ID(shimNumber<<shimShift) | id }
+
+// connection is a client and which one it is since the keeper began.
+type connection struct {
+	*shim.Client
+	number uint64
+}
+
+// local is the shim's own number of a child; false: it is of another shim.
+func (c *connection) local(id shim.ID) (shim.ID, bool) {
+	return id & (1<<shimShift - 1), uint64(id)>>shimShift == c.number
+}
 
 // link is the one connection to the shim, whichever that is at the moment.
 type link struct {
@@ -39,7 +56,8 @@ type link struct {
 	lost    func()
 	back    func()
 
-	client atomic.Pointer[shim.Client]
+	client atomic.Pointer[connection]
+	number uint64 // of the newest connection; only open touches it
 	closed atomic.Bool
 	poke   chan struct{} // capacity 1: something has ended
 
@@ -53,7 +71,9 @@ func (l *link) open(ctx context.Context) error {
 	l.mu.Lock()
 	l.ended = make(map[shim.ID]bool)
 	l.mu.Unlock()
-	c, err := l.connect(ctx, l.handle)
+	l.number++
+	number := l.number
+	c, err := l.connect(ctx, func(ev shim.Event) { l.handle(number, ev) })
 	if err != nil {
 		return err
 	}
@@ -64,25 +84,30 @@ func (l *link) open(ctx context.Context) error {
 	l.mu.Lock()
 	l.ended = nil
 	l.mu.Unlock()
-	l.client.Store(c)
+	l.client.Store(&connection{c, number})
 	return nil
 }
 
 // handle takes the shim's events: those of leftovers are for clear.
-func (l *link) handle(ev shim.Event) {
-	switch ev := ev.(type) {
+func (l *link) handle(number uint64, ev shim.Event) {
+	switch e := ev.(type) {
+	case shim.Exited:
+		e.ID = globalID(number, e.ID)
+		ev = e
 	case shim.Empty:
 		l.mu.Lock()
 		if l.ended != nil {
-			l.ended[ev.ID] = true
+			l.ended[e.ID] = true
 		}
 		l.mu.Unlock()
 		select {
 		case l.poke <- struct{}{}:
 		default:
 		}
+		e.ID = globalID(number, e.ID)
+		ev = e
 	case shim.Warning:
-		l.log.Warn(ev.Text)
+		l.log.Warn(e.Text)
 		return
 	}
 	l.event(ev)
@@ -167,7 +192,7 @@ func (l *link) reopen(ctx context.Context) bool {
 }
 
 // current is the client, or nil where the shim is gone.
-func (l *link) current() *shim.Client {
+func (l *link) current() *connection {
 	c := l.client.Load()
 	if c == nil {
 		return nil
@@ -223,44 +248,59 @@ func (l *link) close() {
 var _ stream.Shim = (*link)(nil)
 
 func (l *link) Spawn(req shim.SpawnRequest, extra []*os.File, done func(*shim.Child, error)) {
-	if c := l.current(); c != nil {
-		c.Spawn(req, extra, done)
+	c := l.current()
+	if c == nil {
+		done(nil, errShimLost)
 		return
 	}
-	done(nil, errShimLost)
+	c.Spawn(req, extra, func(child *shim.Child, err error) {
+		if child != nil {
+			child.ID = globalID(c.number, child.ID)
+		}
+		done(child, err)
+	})
+}
+
+// about runs f with the shim that has the child and its number there.
+func (l *link) about(id shim.ID, f func(c *shim.Client, id shim.ID) error) error {
+	if c := l.current(); c != nil {
+		if id, ok := c.local(id); ok {
+			return f(c.Client, id)
+		}
+	}
+	return errShimLost
 }
 
 func (l *link) Signal(id shim.ID, sig syscall.Signal, scope shim.Scope) error {
-	if c := l.current(); c != nil {
-		return c.Signal(id, sig, scope)
-	}
-	return errShimLost
+	return l.about(id, func(c *shim.Client, id shim.ID) error { return c.Signal(id, sig, scope) })
 }
 
-func (l *link) Kill(id shim.ID) error {
-	if c := l.current(); c != nil {
-		return c.Kill(id)
-	}
-	return errShimLost
-}
+func (l *link) Kill(id shim.ID) error { return l.about(id, (*shim.Client).Kill) }
 
 func (l *link) CloseEnd(id shim.ID, end shim.End) error {
-	if c := l.current(); c != nil {
-		return c.CloseEnd(id, end)
-	}
-	return errShimLost
+	return l.about(id, func(c *shim.Client, id shim.ID) error { return c.CloseEnd(id, end) })
 }
 
-func (l *link) Forget(id shim.ID) error {
-	if c := l.current(); c != nil {
-		return c.Forget(id)
-	}
-	return errShimLost
-}
+func (l *link) Forget(id shim.ID) error { return l.about(id, (*shim.Client).Forget) }
 
 func (l *link) IO(ctx context.Context, ids []shim.ID) (map[shim.ID]shim.IO, error) {
-	if c := l.current(); c != nil {
-		return c.IO(ctx, ids)
+	c := l.current()
+	if c == nil {
+		return nil, errShimLost
 	}
-	return nil, errShimLost
+	own := make([]shim.ID, 0, len(ids))
+	for _, id := range ids {
+		if id, ok := c.local(id); ok {
+			own = append(own, id)
+		}
+	}
+	io, err := c.IO(ctx, own)
+	if err != nil {
+		return nil, err
+	}
+	out := make(map[shim.ID]shim.IO, len(io))
+	for id, counters := range io {
+		out[globalID(c.number, id)] = counters
+	}
+	return out, nil
 }

@@ -3,6 +3,7 @@ package service
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -12,7 +13,9 @@ import (
 )
 
 // graph is After= and Requires= among the streams of the set, both ways.
-// Cycles have been refused when the files were read.
+// Files with cycles are refused, but an old definition that is still in force
+// and a new one may make one between them; then one edge of it is left out of
+// before and followers, or nobody could ever be stopped first.
 type graph struct {
 	before     map[string][]string // what a stream comes after or requires
 	requires   map[string][]string // what a stream requires
@@ -32,11 +35,60 @@ func (k *Keeper) graphLocked() graph {
 			g.requiredBy[other] = append(g.requiredBy[other], name)
 		}
 		g.before[name] = before(m.def)
-		for _, other := range g.before[name] {
+	}
+	g.breakCycles()
+	for name, others := range g.before {
+		for _, other := range others {
 			g.followers[other] = append(g.followers[other], name)
 		}
 	}
 	return g
+}
+
+// breakCycles leaves out of before what leads back to where a walk came from.
+func (g graph) breakCycles() {
+	const walking, walked = 1, 2
+	state := make(map[string]int, len(g.before))
+	var walk func(name string)
+	walk = func(name string) {
+		state[name] = walking
+		g.before[name] = slices.DeleteFunc(g.before[name], func(other string) bool {
+			if state[other] == 0 {
+				walk(other)
+			}
+			return state[other] == walking
+		})
+		state[name] = walked
+	}
+	for _, name := range slices.Sorted(maps.Keys(g.before)) {
+		if state[name] == 0 {
+			walk(name)
+		}
+	}
+}
+
+// circleLocked is the way from a new definition through the set back to it;
+// "": there is none. The mutex is held.
+func (k *Keeper) circleLocked(def *streamfile.Definition) string {
+	seen := make(map[string]bool)
+	var walk func(d *streamfile.Definition) string
+	walk = func(d *streamfile.Definition) string {
+		for _, other := range before(d) {
+			if other == def.Name {
+				return d.Name + " → " + other
+			}
+			m := k.set[other]
+			if m == nil || m.def == nil || seen[other] {
+				continue
+			}
+			seen[other] = true
+			if rest := walk(m.def); rest != "" {
+				return d.Name + " → " + rest
+			}
+		}
+		return ""
+	}
+	return walk(def)
 }
 
 // before is what has to be up before a stream, each once.
@@ -91,6 +143,18 @@ func (k *Keeper) currentGraph() graph {
 	return k.graph
 }
 
+// start and restart also take the stream out of stops that are on their way
+// to it.
+func (m *member) start(ctx context.Context, w Wait) (int, error) {
+	m.starts.Add(1)
+	return m.Stream.Start(ctx, w)
+}
+
+func (m *member) restart(ctx context.Context, w Wait, timeout time.Duration) (int, error) {
+	m.starts.Add(1)
+	return m.Stream.Restart(ctx, w, timeout)
+}
+
 // Start starts a stream, and what it requires before it.
 func (k *Keeper) Start(ctx context.Context, name string, o CallOptions) (int, error) {
 	m, err := k.member(name)
@@ -99,10 +163,10 @@ func (k *Keeper) Start(ctx context.Context, name string, o CallOptions) (int, er
 	}
 	for _, other := range closure(name, k.currentGraph().requires)[1:] {
 		if r, err := k.member(other); err == nil {
-			r.Stream.Start(ctx, WaitNone)
+			r.start(ctx, WaitNone)
 		}
 	}
-	return m.Stream.Start(ctx, orDone(o.Wait))
+	return m.start(ctx, orDone(o.Wait))
 }
 
 // Stop stops a stream, and before it those that require it, as systemd does.
@@ -138,13 +202,13 @@ func (k *Keeper) Restart(ctx context.Context, name string, o CallOptions) (int, 
 		}
 	}
 	if len(dependents) == 0 {
-		return m.Stream.Restart(ctx, orDone(o.Wait), o.Timeout)
+		return m.restart(ctx, orDone(o.Wait), o.Timeout)
 	}
 	k.stopInOrder(ctx, dependents, g, CallOptions{Wait: WaitDone, Timeout: o.Timeout})
-	pid, err := m.Stream.Restart(ctx, orDone(o.Wait), o.Timeout)
+	pid, err := m.restart(ctx, orDone(o.Wait), o.Timeout)
 	for _, other := range dependents {
 		if d, e := k.member(other); e == nil {
-			d.Stream.Start(ctx, WaitNone)
+			d.start(ctx, WaitNone)
 		}
 	}
 	return pid, err
@@ -174,7 +238,7 @@ func (k *Keeper) startSome(ctx context.Context, names []string, o CallOptions) [
 	// it wanted, not merely stopped.
 	for _, name := range k.currentGraph().sorted(names) {
 		if m, err := k.member(name); err == nil {
-			m.Stream.Start(ctx, WaitNone)
+			m.start(ctx, WaitNone)
 		}
 	}
 	if orDone(o.Wait) == WaitNone {
@@ -193,29 +257,60 @@ func (k *Keeper) StopAll(ctx context.Context, o CallOptions) []Failure {
 }
 
 // stopInOrder stops each of names once those of names that follow it have
-// stopped.
+// stopped. If ctx ends first it goes on. A stream that is started meanwhile,
+// before its turn, is left alone.
 func (k *Keeper) stopInOrder(ctx context.Context, names []string, g graph, o CallOptions) []Failure {
-	done := make(map[string]chan struct{}, len(names))
-	for _, name := range names {
-		done[name] = make(chan struct{})
+	type stop struct {
+		m      *member
+		starts uint64
+		err    error
+		done   chan struct{}
 	}
-	return inParallel(names, func(name string) error {
-		defer close(done[name])
-		for _, follower := range g.followers[name] {
-			if c, ok := done[follower]; ok && follower != name {
-				select {
-				case <-c:
-				case <-ctx.Done():
-					return ctx.Err()
+	stops := make(map[string]*stop, len(names))
+	for _, name := range names {
+		if m, err := k.member(name); err == nil {
+			stops[name] = &stop{m: m, starts: m.starts.Load(), done: make(chan struct{})}
+		}
+	}
+	for name, s := range stops {
+		go func() {
+			defer close(s.done)
+			for _, follower := range g.followers[name] {
+				if f := stops[follower]; f != nil && f != s {
+					<-f.done
 				}
 			}
+			if s.m.starts.Load() != s.starts {
+				s.err = &Error{Kind: Busy, Text: name + ": a start came in between"}
+				return
+			}
+			err := s.m.Stream.Stop(k.ctx, WaitDone, o.Timeout)
+			if e, ok := err.(*Error); !ok || e.Kind != NoSuchStream { // else gone meanwhile
+				s.err = err
+			}
+		}()
+	}
+	if orDone(o.Wait) == WaitNone {
+		return nil
+	}
+	var out []Failure
+	for _, name := range names {
+		s := stops[name]
+		if s == nil {
+			continue // gone meanwhile
 		}
-		m, err := k.member(name)
+		var err error
+		select {
+		case <-s.done:
+			err = s.err
+		case <-ctx.Done():
+			err = ctx.Err()
+		}
 		if err != nil {
-			return nil // gone meanwhile
+			out = append(out, Failure{Name: name, Err: err})
 		}
-		return m.Stream.Stop(ctx, orDone(o.Wait), o.Timeout)
-	})
+	}
+	return out
 }
 
 func inParallel(names []string, f func(name string) error) []Failure {

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/ffkeeper/ffkeeper/service/stream"
 	"github.com/ffkeeper/ffkeeper/service/streamfile"
 )
 
@@ -81,10 +82,15 @@ func mainFile(e *streamfile.Entry) string {
 // Autostart=, those whose file is gone are stopped and forgotten, changed ones
 // run on with NeedsRestart; broken files leave what is in force in force and
 // are answered with Kind ChangeError. Streams whose files did not change are
-// not touched.
+// not touched. If ctx ends first the reload goes on: only the end of the
+// removed streams is not awaited.
 func (k *Keeper) Reload(ctx context.Context) ([]Change, error) {
-	k.reloading.Lock()
-	defer k.reloading.Unlock()
+	select {
+	case k.reloading <- struct{}{}:
+		defer func() { <-k.reloading }()
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 	if len(k.opts.Path) == 0 {
 		return nil, nil
 	}
@@ -98,12 +104,19 @@ func (k *Keeper) Reload(ctx context.Context) ([]Change, error) {
 	var fresh []string
 	var changed []*member
 	k.mu.Lock()
+	if k.closed.Load() {
+		k.mu.Unlock()
+		return nil, errClosed()
+	}
+	old := k.graph
 	for name, e := range set.Streams {
 		if e.Masked {
 			continue
 		}
 		m := k.set[name]
 		switch {
+		case m != nil && m.going:
+			change(ChangeError, name, name+": the stream of its earlier file has not ended yet")
 		case m == nil:
 			k.addLocked(name, e.Definition, problems(e), mainFile(e), Hooks{}, false)
 			if e.Definition == nil {
@@ -132,8 +145,9 @@ func (k *Keeper) Reload(ctx context.Context) ([]Change, error) {
 	}
 	var removed []*member
 	for name, m := range k.set {
-		if e := set.Streams[name]; !m.added && (e == nil || e.Masked) && !unreadable(set, m) {
+		if e := set.Streams[name]; !m.added && !m.going && (e == nil || e.Masked) && !unreadable(set, m) {
 			change(ChangeRemoved, name, "")
+			m.going = true
 			removed = append(removed, m)
 		}
 	}
@@ -145,23 +159,52 @@ func (k *Keeper) Reload(ctx context.Context) ([]Change, error) {
 		if m.broken != "" {
 			def = nil
 		}
-		if err := m.Reload(ctx, def, m.broken); err != nil {
+		m.Reload(def, m.broken)
+	}
+	k.remove(removed, old)
+	k.startSome(ctx, fresh, CallOptions{Wait: WaitNone})
+	slices.SortFunc(changes, func(a, b Change) int { return strings.Compare(a.Name, b.Name) })
+	for _, m := range removed {
+		if err := k.awaitGone(ctx, m); err != nil {
 			return changes, err
 		}
 	}
-	for _, m := range removed {
-		m.Remove()
+	return changes, nil
+}
+
+// remove stops streams in the order of the graph they ran by, and has them
+// forgotten. It does not wait.
+func (k *Keeper) remove(members []*member, g graph) {
+	for _, m := range members {
+		go func() {
+			for _, other := range members {
+				if other != m && slices.Contains(g.followers[m.Name()], other.Name()) {
+					k.awaitGone(k.ctx, other)
+				}
+			}
+			m.Remove()
+		}()
 	}
-	k.startSome(ctx, fresh, CallOptions{Wait: WaitNone})
-	for _, m := range removed {
+}
+
+// awaitGone waits until a removed stream has left the set, or hangs in the
+// kernel, which may be for ever.
+func (k *Keeper) awaitGone(ctx context.Context, m *member) error {
+	for {
+		changed := k.hub.change()
+		if m.Core().State == stream.StateZombie {
+			return nil
+		}
 		select {
 		case <-m.gone:
+			return nil
+		case <-changed:
+		case <-k.ctx.Done():
+			return errClosed()
 		case <-ctx.Done():
-			return changes, ctx.Err()
+			return ctx.Err()
 		}
 	}
-	slices.SortFunc(changes, func(a, b Change) int { return strings.Compare(a.Name, b.Name) })
-	return changes, nil
 }
 
 // unreadable: a directory that cannot be read now says nothing about the

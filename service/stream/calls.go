@@ -96,9 +96,11 @@ func (s *Stream) Kill(ctx context.Context, sig syscall.Signal) error {
 }
 
 // Reload gives the stream a new definition (nil: the files are broken, and
-// bad says why). What runs goes on.
-func (s *Stream) Reload(ctx context.Context, def *streamfile.Definition, bad string) error {
-	return s.ask(ctx, func(o *owner) { o.step(evReload{def: def, bad: bad}) })
+// bad says why). What runs goes on. It does not wait: whatever is asked of the
+// stream after it finds the definition in force.
+func (s *Stream) Reload(def *streamfile.Definition, bad string) {
+	o := s.in.owner
+	s.post(func() { o.step(evReload{def: def, bad: bad}) })
 }
 
 // Remove stops the stream, its file being gone; a Transition with Removed

@@ -40,8 +40,7 @@ type job struct {
 	kind    jobKind
 	owner   *owner
 	id      shim.ID
-	live    bool // spawned, exit not seen
-	exited  bool
+	live    bool   // spawned, exit not seen
 	killed  string // why, if we ended it
 	due     time.Time
 	stdout  *pump.Source
@@ -63,9 +62,21 @@ func (o *owner) runJob(j *job, l *streamfile.Launch, limit time.Duration) {
 		Stream: o.cfg.Name + jobMark + string(j.kind), Path: l.Path, Argv: l.Argv, Env: l.Env, Dir: l.Dir,
 		Stdin: shim.Null, Stdout: shim.Pipe, Stderr: shim.Pipe,
 	}
+	backs := o.backs
 	o.cfg.Shim.Spawn(req, nil, func(c *shim.Child, err error) {
-		o.post(func() { o.jobSpawned(j, c, err) })
+		o.postOr(func() {
+			o.jobSpawned(j, c, err)
+			o.missedBack(backs, err)
+		}, func() { o.unwanted(c) })
 	})
+}
+
+// unwanted ends a command that nobody waits for any more.
+func (o *owner) unwanted(c *shim.Child) {
+	if c != nil {
+		discard(c)
+		o.cfg.Shim.Kill(c.ID)
+	}
 }
 
 // jobMark parts a stream's name from that of a job of it; no name has it.
@@ -79,14 +90,13 @@ func OwnerOf(shimName string) string {
 }
 
 func (o *owner) jobSpawned(j *job, c *shim.Child, err error) {
-	if err != nil {
+	switch {
+	case !slices.Contains(o.jobs, j):
+		o.unwanted(c) // of a lost shim, and it has been said
+		return
+	case err != nil:
 		o.dropJob(j)
-		reason := ReasonSpawnFailed
-		var se *shim.SpawnError
-		if !errors.As(err, &se) {
-			reason = ReasonShimLost
-		}
-		j.onError(reason, o.cfg.Redact.String(err.Error()))
+		j.onError(spawnReason(err), o.cfg.Redact.String(err.Error()))
 		return
 	}
 	j.id, j.live = c.ID, true
@@ -105,7 +115,7 @@ func (o *owner) jobSpawned(j *job, c *shim.Child, err error) {
 	if c.PIDFD != nil {
 		c.PIDFD.Close()
 	}
-	if j.killed != "" || !slices.Contains(o.jobs, j) {
+	if j.killed != "" {
 		o.cfg.Shim.Kill(j.id)
 	}
 }

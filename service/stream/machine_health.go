@@ -59,7 +59,11 @@ const outputStuck = 3 * time.Second
 func (m *machine) onSample(now time.Time, ev evSample) {
 	// A reader that sets the pace leaves the pipe full as well; but then the
 	// stream delivers.
-	if !m.moved.IsZero() && now.Sub(m.moved) < outputStuck {
+	stuck := outputStuck
+	if t := m.def.ActivityTimeout; t > 0 {
+		stuck = min(stuck, t) // or a stall would be called first
+	}
+	if !m.moved.IsZero() && now.Sub(m.moved) < stuck {
 		ev.noReader = false
 	}
 	switch {

@@ -16,8 +16,10 @@ type owner struct {
 	*Stream
 	m       *machine
 	attempt uint64 // number of the last spawn asked for
+	backs   uint64 // how often there has been a new shim
 	built   []string
-	proc    *process // from spawned until forgotten
+	shown   *streamfile.Definition // what the last transition showed
+	proc    *process               // from spawned until forgotten
 	jobs    []*job
 	waiters []*waiter
 	lines   lineRing
@@ -50,8 +52,8 @@ func (o *owner) run(ctx context.Context) {
 			o.end()
 			return
 		}
-		for _, f := range o.in.take() {
-			f()
+		for _, e := range o.in.take() {
+			e.run()
 		}
 		o.pumpIn()
 	}
@@ -59,6 +61,7 @@ func (o *owner) run(ctx context.Context) {
 
 // end lets go of everything without touching the process.
 func (o *owner) end() {
+	o.in.end()
 	if o.cancel != nil {
 		o.cancel()
 	}
@@ -211,9 +214,33 @@ func (o *owner) spawn() {
 	// Its own words may hold a key with nothing around it that says so.
 	o.cfg.Redact.Learn(o.cfg.Name, launch.Argv, launch.Env)
 	req := request(def, launch)
+	backs := o.backs
 	o.cfg.Shim.Spawn(req, nil, func(c *shim.Child, err error) {
-		o.post(func() { o.spawned(attempt, def, launch, c, err) })
+		o.postOr(func() {
+			o.spawned(attempt, def, launch, c, err)
+			o.missedBack(backs, err)
+		}, func() { discard(c) })
 	})
+}
+
+// missedBack: where the news of a new shim came before that of the loss of
+// the old one, nobody would tell again that there is one.
+func (o *owner) missedBack(backs uint64, err error) {
+	if errors.Is(err, shim.ErrLost) && backs != o.backs {
+		o.step(evShimBack{})
+	}
+}
+
+// spawnReason is why a spawn failed.
+func spawnReason(err error) Reason {
+	var se *shim.SpawnError
+	switch {
+	case errors.As(err, &se) && se.NoProgram:
+		return ReasonNoProgram
+	case errors.Is(err, shim.ErrLost):
+		return ReasonShimLost
+	}
+	return ReasonSpawnFailed
 }
 
 // spawned is the shim's answer.
@@ -222,21 +249,12 @@ func (o *owner) spawned(attempt uint64, def *streamfile.Definition, launch *stre
 	case attempt != o.attempt || o.m.phase != phaseSpawn:
 		// The shim was lost meanwhile, and this process with it.
 		if c != nil {
-			closeChild(c)
+			discard(c)
 			o.cfg.Shim.Kill(c.ID)
 			o.cfg.Shim.Forget(c.ID)
 		}
 	case err != nil:
-		reason := ReasonSpawnFailed
-		var se *shim.SpawnError
-		if errors.As(err, &se) {
-			if se.NoProgram {
-				reason = ReasonNoProgram
-			}
-		} else {
-			reason = ReasonShimLost
-		}
-		o.step(evSpawnFailed{reason: reason, detail: o.cfg.Redact.String(err.Error())})
+		o.step(evSpawnFailed{reason: spawnReason(err), detail: o.cfg.Redact.String(err.Error())})
 	default:
 		o.proc = o.adopt(def, launch, c)
 		o.step(evSpawned{pid: c.PID, canAsk: o.proc.canAsk(), waits: o.proc.stdin == streamfile.StdinPipe})
@@ -265,6 +283,7 @@ func (s *Stream) ShimLost() {
 	o := s.in.owner
 	s.post(func() {
 		o.attempt++ // what that shim may still answer is put away
+		o.pumpNow()
 		o.jobsLost()
 		o.step(evShimLost{})
 	})
@@ -273,7 +292,10 @@ func (s *Stream) ShimLost() {
 // ShimBack is called when there is a shim again.
 func (s *Stream) ShimBack() {
 	o := s.in.owner
-	s.post(func() { o.step(evShimBack{}) })
+	s.post(func() {
+		o.backs++
+		o.step(evShimBack{})
+	})
 }
 
 func (o *owner) shimEvent(ev shim.Event) {
@@ -303,8 +325,11 @@ func (s *Stream) Grace() {
 	s.post(func() { o.step(evGrace{}) })
 }
 
-// closeChild closes the files of a child that is not wanted.
-func closeChild(c *shim.Child) {
+// discard closes the files of a child that is not wanted; nil is none.
+func discard(c *shim.Child) {
+	if c == nil {
+		return
+	}
 	for _, f := range []*os.File{c.PIDFD, c.Stdin, c.Stdout, c.Stderr, c.Progress} {
 		if f != nil {
 			f.Close()

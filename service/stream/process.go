@@ -27,7 +27,6 @@ type process struct {
 	pidfd    *os.File
 	in       *os.File // stdin; nil: none, or shut
 	out      *os.File // stdout, where a client may have it
-	outTaken bool     // a client has come for it
 	progress *pump.Source
 	stderr   *pump.Source
 	stdout   *pump.Source // where it goes to the journal
@@ -173,6 +172,10 @@ func withFD(file *os.File, f func(fd int)) {
 	}
 }
 
+// takesAtOnce is how many buffers of one pipe the owner reads before it looks
+// at its inbox again; the pump calls when there is more.
+const takesAtOnce = 4
+
 // pumpIn takes what the pump has read since.
 func (o *owner) pumpIn() {
 	o.jobsIn()
@@ -184,8 +187,13 @@ func (o *owner) pumpIn() {
 		if s == nil {
 			return
 		}
-		// Giving a buffer back answers what has come meanwhile.
-		for data, _ := s.Take(nil); len(data) > 0; data, _ = s.Take(data) {
+		// Giving a buffer back answers what has come meanwhile. A flood that
+		// comes faster than it is read must not keep the owner here for ever.
+		var data []byte
+		for range takesAtOnce {
+			if data, _ = s.Take(data); len(data) == 0 {
+				return
+			}
 			feed(data)
 		}
 	}
@@ -245,13 +253,20 @@ func (o *owner) dropProcess() {
 	if p == nil {
 		return
 	}
-	o.pumpNow()
-	o.proc = nil
-	for _, s := range []*pump.Source{p.progress, p.stderr, p.stdout} {
+	// Only lines: a step within a step would publish what the outer one has
+	// only begun to do. Progress that matters has been taken before.
+	last := func(s *pump.Source, lines *ffmpeg.LineSplitter) {
 		if s != nil {
-			s.Finish()
+			lines.Feed(s.Finish(), o.line)
 		}
+		lines.Flush(o.line)
 	}
+	last(p.stderr, &p.errLines)
+	last(p.stdout, &p.outLines)
+	if p.progress != nil {
+		p.progress.Finish()
+	}
+	o.proc = nil
 	for _, f := range []*os.File{p.pidfd, p.in, p.out} {
 		if f != nil {
 			f.Close()

@@ -97,6 +97,7 @@ func New(cfg Config) *Stream {
 	o.m = newMachine(cfg.Name, cfg.Definition, cfg.Broken, time.Now(), rand.Float64)
 	o.m.builder = cfg.Command != nil
 	s.core.Store(o.snapshot())
+	o.shown = o.m.shown()
 	s.in.owner = o
 	return s
 }

@@ -35,16 +35,21 @@ func (o *owner) snapshotCore() *Snapshot {
 	if m.state == StateRestarting {
 		s.NextRestart = m.due
 	}
-	def := m.def
-	if m.next != nil && m.pid == 0 {
-		def = m.next
-	}
+	def := m.shown()
 	if def != nil {
 		s.Description, s.SourceFile = def.Description, def.Source
 		s.Type = string(def.Type)
 	}
 	s.Command = o.command(def)
 	return s
+}
+
+// shown is the definition that describes the stream: of a process, its own.
+func (m *machine) shown() *streamfile.Definition {
+	if m.next != nil && m.pid == 0 {
+		return m.next
+	}
+	return m.def
 }
 
 // command is the command line as it may be shown.
@@ -93,9 +98,10 @@ func (p *process) shown(now time.Time) *Progress {
 // publish stores and announces what has changed since the last transition.
 func (o *owner) publish(t Transition) {
 	old, m := o.core.Load(), o.m
-	if !t.Restarted && !t.Failed && !t.Removed && old.same(m) {
+	if !t.Restarted && !t.Failed && !t.Removed && old.same(m) && o.shown == m.shown() {
 		return
 	}
+	o.shown = m.shown()
 	t.Old, t.New = old, o.snapshotCore()
 	o.core.Store(t.New)
 	o.cfg.Publish(t)

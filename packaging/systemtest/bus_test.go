@@ -23,6 +23,29 @@ func TestBusRestartLeavesStreamsAlone(t *testing.T) {
 	h.Run("ffkeeperctl", "restart", "cam1")
 }
 
+// Restarting the units that the keeper needs must not stop it, and so all
+// streams, by way of dependencies.
+func TestRestartOfSocketUnitsLeavesStreamsAlone(t *testing.T) {
+	h := serving(t, map[string]string{"cam1": hlsStream}, nil)
+	h.waitHealthy("cam1")
+	before := h.pid("cam1")
+	// systemd refuses this one half-way, for the shim is running.
+	h.Exec("systemctl", "restart", "ffkeeper-streams.socket")
+	h.Exec("systemctl", "restart", "dbus.socket", "dbus.service")
+	h.Eventually(20*time.Second, "the keeper is back on the bus", func() string {
+		return h.Exec("busctl", "status", "org.ffkeeper1").failure()
+	})
+	if after := h.pid("cam1"); after != before {
+		t.Errorf("cam1 was restarted: pid %s, then %s", before, after)
+	}
+	// Nobody listens until systemd has the socket back, which it takes with a
+	// start of the keeper after the old shim has left.
+	h.Exec("systemctl", "restart", "ffkeeper")
+	h.Eventually(20*time.Second, "cam1 healthy under the next keeper", func() string {
+		return h.Exec("ffkeeperctl", "health", "cam1").failure()
+	})
+}
+
 func TestReadingIsFreeAndChangingIsNot(t *testing.T) {
 	h := serving(t, map[string]string{"cam1": "[Stream]\nType=simple\nExecStart=sleep 1000\n"}, nil)
 	as := func(user string, argv ...string) Result {

@@ -84,6 +84,9 @@ func serve(o *options) error {
 	n.send("READY=1")
 	err = s.Run()
 	n.send("STOPPING=1")
+	if o.linger != "" {
+		os.Remove(o.linger)
+	}
 	return err
 }
 

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/user"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -112,7 +113,7 @@ func uidOf(s string) (uint32, error) {
 
 // server makes the server that the options ask for.
 func (o *options) server(cfg shim.Config) (*shim.Server, error) {
-	program, err := os.Executable()
+	program, err := self(os.Args[0])
 	if err != nil {
 		return nil, err
 	}
@@ -143,6 +144,15 @@ func (o *options) server(cfg shim.Config) (*shim.Server, error) {
 		}
 	}
 	return shim.NewServer(cfg)
+}
+
+// self is the path that this program was started by: by way of it, symbolic
+// links included, an upgrade in place finds the new program.
+func self(argv0 string) (string, error) {
+	if strings.Contains(argv0, "/") {
+		return filepath.Abs(argv0)
+	}
+	return os.Executable()
 }
 
 // activated is the socket from systemd: sd_listen_fds(3).

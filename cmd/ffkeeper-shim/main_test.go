@@ -84,10 +84,12 @@ func underSystemd(t *testing.T, watchdog time.Duration) (cmd *exec.Cmd, dir stri
 		t.Fatal(err)
 	}
 	dir = t.TempDir()
-	for _, name := range []string{"ffkeeper-shim", "listening"} {
-		if err := os.Symlink(self, filepath.Join(dir, name)); err != nil {
-			t.Fatal(err)
-		}
+	if err := os.Symlink(self, filepath.Join(dir, "listening")); err != nil {
+		t.Fatal(err)
+	}
+	// The real program: it must find itself for an upgrade in place.
+	if out, err := exec.Command("go", "build", "-o", dir, ".").CombinedOutput(); err != nil {
+		t.Fatalf("cannot build: %v\n%s", err, out)
 	}
 	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {

@@ -34,7 +34,7 @@ var formats = map[string]*regexp.Regexp{
 	"out_time":     regexp.MustCompile(`^-?\d\d:\d\d:\d\d\.\d{6}$`),
 	"dup_frames":   regexp.MustCompile(`^\d+$`),
 	"drop_frames":  regexp.MustCompile(`^\d+$`),
-	"speed":        regexp.MustCompile(`^(N/A|[ .\d]{3}\dx|\d+\.\d+x|\d\.\d+e\+\d\dx|\d+x)$`),
+	"speed":        regexp.MustCompile(`^(N/A|[ .\d]{3}\dx|\d+\.\d+x|\d(\.\d+)?e\+\d\dx|\d+x)$`),
 	"progress":     regexp.MustCompile(`^(continue|end)$`),
 }
 

@@ -18,6 +18,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 )
 
 const fakePackage = "github.com/ffkeeper/ffkeeper/service/ffmpeg/fakeffmpeg"
@@ -83,8 +84,19 @@ var build = sync.OnceValues(func() (string, error) {
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("%w: %s", err, out)
 	}
+	prune(filepath.Dir(dir))
 	return path, os.Rename(fresh, path)
 })
+
+// prune removes what was built of sources of more than a week ago.
+func prune(cache string) {
+	old, _ := filepath.Glob(filepath.Join(cache, "fakeffmpeg-*"))
+	for _, dir := range old {
+		if info, err := os.Stat(dir); err == nil && time.Since(info.ModTime()) > 7*24*time.Hour {
+			os.RemoveAll(dir)
+		}
+	}
+}
 
 // sourceSum is a digest of all that the fake is made of.
 func sourceSum() (string, error) {

@@ -98,13 +98,22 @@ func (p *process) shown(now time.Time) *Progress {
 // publish stores and announces what has changed since the last transition.
 func (o *owner) publish(t Transition) {
 	old, m := o.core.Load(), o.m
-	if !t.Restarted && !t.Failed && !t.Removed && old.same(m) && o.shown == m.shown() {
+	flagged := t.Restarted || t.Failed || t.Removed
+	if !flagged && old.same(m) && o.shown == m.shown() {
 		return
 	}
 	o.shown = m.shown()
 	t.Old, t.New = old, o.snapshotCore()
+	if !flagged && old.same(m) && old.sameText(t.New) {
+		return // another definition that looks the same
+	}
 	o.core.Store(t.New)
 	o.cfg.Publish(t)
+}
+
+// sameText says whether what comes from the definition is the same in both.
+func (s *Snapshot) sameText(t *Snapshot) bool {
+	return s.Description == t.Description && s.SourceFile == t.SourceFile && s.Type == t.Type && slices.Equal(s.Command, t.Command)
 }
 
 // same says whether a snapshot still shows the machine, figures aside.

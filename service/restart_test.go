@@ -187,3 +187,20 @@ func TestNoSecretIsShownAnywhere(t *testing.T) {
 		}
 	}
 }
+
+// TestLinesWithoutLevelsAreErrorsToo: a -loglevel of the user's own may leave
+// the levels out, and then the last lines are all there is.
+func TestLinesWithoutLevelsAreErrorsToo(t *testing.T) {
+	k := newKeeper(t, map[string]string{
+		"bare":   "Restart=no\nExecStart=ffmpeg -loglevel info -i /nonexistent/x -f null /dev/null",
+		"tagged": "Restart=no\nExecStart=ffmpeg -i /nonexistent/x -f null /dev/null",
+	})
+	for _, name := range k.Names() {
+		k.Start(k.ctx(), name, service.CallOptions{Wait: service.WaitNone})
+		s := k.untilState(name, stream.StateFailed)
+		n := len(s.RecentErrors)
+		if n == 0 || !strings.Contains(s.RecentErrors[n-1], "No such file") || name == "tagged" && n != 1 {
+			t.Errorf("%s: %q", name, s.RecentErrors)
+		}
+	}
+}

@@ -88,11 +88,12 @@ func (o *owner) line(raw []byte, stats bool) {
 	if o.m.def.Type == streamfile.TypeFFmpeg {
 		parsed := ffmpeg.ParseLine(text)
 		if parsed.HasLevel {
-			o.proc.prevLevel = parsed.Level.Priority()
+			o.proc.prevLevel, o.proc.tagged = parsed.Level.Priority(), true
 			l.Text = parsed.Text
 		}
 		l.Priority = o.proc.prevLevel
-		isError = l.Priority <= warnPriority
+		// A -loglevel of the user's own may leave the levels out.
+		isError = l.Priority <= warnPriority || !o.proc.tagged
 	}
 	if strings.TrimSpace(l.Text) == "" {
 		return // ffmpeg parts its paragraphs by tagged empty lines

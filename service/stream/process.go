@@ -41,6 +41,7 @@ type process struct {
 	outLines  ffmpeg.LineSplitter
 	usage     *Usage
 	received  uint64 // bytes from its stderr, progress and logged stdout
+	tagged    bool   // its lines have levels
 	prevLevel int    // of the last tagged line: continuation lines have no tag
 }
 

@@ -38,8 +38,11 @@ func fixtures() []*view {
 			RecentErrors:    []string{"rtmp://live.example/app/[redacted]: Connection refused"},
 			NextRestartUsec: new(usec(noon.Add(14 * time.Second))), LastRestartUsec: new(usec(noon.Add(-time.Minute))),
 		}, {
-			Name: "radio", State: "failed", Health: "down", Reason: "output-exists", ExitCodes: []int32{1},
+			Name: "radio", State: "failed", Health: "down", Reason: "output-exists", Detail: "/rec/a.mp4 is there already", ExitCodes: []int32{1},
 			RecentErrors: []string{"File '/rec/a.mp4' already exists. Exiting."},
+		}, {
+			Name: "torn", State: "failed", Health: "down", Reason: "bad-setting", RecentErrors: []string{}, ExitCodes: []int32{},
+			Detail: "/etc/ffkeeper/streams.d/torn.stream:3: there is no option \"Exec\"\n/etc/ffkeeper/streams.d/torn.stream:9: bad",
 		}, {
 			Name: "relay@backup", Description: "Only in an emergency", State: "stopped", Health: "none",
 			Reason: "requested", RecentErrors: []string{}, ExitCodes: []int32{255},

@@ -28,8 +28,8 @@ func why(v *view) string {
 	if v.Reason != "" {
 		parts = append(parts, v.Reason)
 	}
-	if v.Detail != "" {
-		parts = append(parts, v.Detail)
+	if details := detailLines(v); len(details) > 0 {
+		parts = append(parts, details[0])
 	} else if n := len(v.RecentErrors); n > 0 {
 		parts = append(parts, v.RecentErrors[n-1])
 	}

@@ -43,7 +43,15 @@ func renderStatus(v *view, now time.Time, g glyphs) []line {
 	add("State", piece{v.stateStyle(), v.State}, piece{plain, since})
 	add("Health", piece{v.healthStyle(), v.Health})
 	if v.Reason != "" {
-		add("Reason", piece{plain, v.Reason + because(v.Detail)})
+		details := detailLines(v)
+		if len(details) == 1 {
+			add("Reason", piece{plain, v.Reason + because(details[0])})
+		} else {
+			add("Reason", piece{plain, v.Reason})
+			for _, l := range details {
+				add("", piece{plain, l})
+			}
+		}
 	}
 	if p != nil {
 		add("Wanted", piece{plain, yesNo(p.Wanted)})
@@ -77,6 +85,14 @@ func renderStatus(v *view, now time.Time, g glyphs) []line {
 		out = append(out, renderLines(v.Lines, now)...)
 	}
 	return out
+}
+
+// detailLines are the lines of the detail, of a broken file one an error.
+func detailLines(v *view) []string {
+	if v.Detail == "" {
+		return nil
+	}
+	return strings.Split(strings.TrimRight(v.Detail, "\n"), "\n")
 }
 
 func yesNo(b bool) string {

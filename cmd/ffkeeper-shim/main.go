@@ -66,9 +66,9 @@ func serve(o *options) error {
 	tune()
 	stop := make(chan os.Signal, 1)
 	signal.Notify(stop, syscall.SIGTERM, syscall.SIGINT)
-	// The terminal it was started from may go. Not signal.Ignore: children
-	// would inherit that.
-	signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP)
+	// The terminal it was started from may go, and who reads its stderr. Not
+	// signal.Ignore: children would inherit that.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP, syscall.SIGPIPE)
 	n, err := newNotifier(os.Getenv)
 	if err != nil {
 		return err

@@ -1,6 +1,7 @@
 package shim
 
 import (
+	"errors"
 	"os"
 	"time"
 
@@ -106,16 +107,26 @@ func (s *Server) watch(c *child) error {
 		return err
 	}
 	go func() {
-		err := raw.Read(func(fd uintptr) bool {
-			p := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
-			n, err := unix.Poll(p, 0)
-			return err == nil && n == 1 && p[0].Revents&unix.POLLIN != 0
-		})
-		if err == nil {
-			s.post(func() { s.ended(c) })
+		err := raw.Read(func(fd uintptr) bool { return pollIn(int(fd), 0) })
+		if errors.Is(err, os.ErrClosed) {
+			return
 		}
+		if err != nil { // the poller has no room for it: then it costs a thread
+			raw.Control(func(fd uintptr) {
+				for !pollIn(int(fd), -1) {
+				}
+			})
+		}
+		s.post(func() { s.ended(c) })
 	}()
 	return nil
+}
+
+// pollIn waits for at most timeout ms (-1: for ever) until fd is readable.
+func pollIn(fd, timeout int) bool {
+	p := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
+	n, err := unix.Poll(p, timeout)
+	return err == nil && n == 1 && p[0].Revents&unix.POLLIN != 0
 }
 
 // ended takes the status of a main process whose pidfd has become readable.

@@ -139,8 +139,7 @@ func (s *Server) started(c *child, path string, err error, done func(*child, err
 	c.starting = false
 	c.started = time.Now()
 	done(c, nil)
-	s.drainChild(c)
-	if c.exited != nil { // already
+	if c.exited != nil && !c.failed { // already
 		s.tell(&message{Type: msgExited, Exited: c.exited.body()})
 		s.settle()
 	}

@@ -103,7 +103,8 @@ func TestDeadHelperIsASpawnError(t *testing.T) {
 	}
 }
 
-// A kill while the helper has not become the program yet.
+// What is started for a keeper that dies meanwhile is either held for the next
+// or, if that came too early to be told, gone.
 func TestKeeperDiesWhileTheHelperStarts(t *testing.T) {
 	l := startLinger(t)
 	for range 10 {
@@ -114,22 +115,26 @@ func TestKeeperDiesWhileTheHelperStarts(t *testing.T) {
 		r.leaveAlone()
 	}
 	var r *rig
-	until(t, "all have become their program", func() bool {
+	var held []Held
+	until(t, "all are held or gone", func() bool {
 		r = l.dial(t)
-		held := r.Hello().Children
+		held = r.Hello().Children
 		for i := range held {
 			held[i].close()
 		}
-		if len(held) == 50 {
+		if len(held) == len(childrenOf(r.shim)) {
 			return true
 		}
 		r.leaveAlone()
 		return false
 	})
-	for _, h := range r.Hello().Children {
+	if len(held) < 5 {
+		t.Errorf("only %d are held", len(held))
+	}
+	for _, h := range held {
 		r.Kill(h.ID)
 	}
-	for range 50 {
+	for range held {
 		if e := next[Exited](r); e.Signal != int(unix.SIGKILL) {
 			t.Errorf("%+v", e)
 		}

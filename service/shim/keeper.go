@@ -169,11 +169,14 @@ func (k *keeper) read() {
 	}
 }
 
-// send sends to the keeper. A failure that matters shows in the reader too.
-func (k *keeper) send(m *message, fds ...int) {
-	if err := k.conn.send(m, fds); err != nil && errors.Is(err, errQueueFull) {
+// send sends to the keeper. That it is gone shows in the reader too; what does
+// not is that there is no room for a packet that has to wait.
+func (k *keeper) send(m *message, fds ...int) error {
+	err := k.conn.send(m, fds)
+	if errors.Is(err, errQueueFull) {
 		go k.s.post(func() { k.s.keeperLost(k) })
 	}
+	return err
 }
 
 // fail answers the request seq with an error.
@@ -235,9 +238,14 @@ func (s *Server) greet(k *keeper, hello *helloBody) {
 			m.FDs = append(m.FDs, fdDrained)
 			fds = append(fds, drained)
 		}
-		k.send(m, fds...)
+		err = k.send(m, fds...)
 		if drained >= 0 {
 			unix.Close(drained)
+		}
+		if err != nil {
+			s.warn("cannot hand over to pid %d: %w", k.pid, err)
+			s.keeperLost(k)
+			return
 		}
 	}
 	for stream, blob := range s.notes {

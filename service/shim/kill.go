@@ -1,16 +1,19 @@
 package shim
 
 import (
+	"fmt"
+
 	"golang.org/x/sys/unix"
 )
 
-// signal sends sig to those of c that scope names.
-func (s *Server) signal(c *child, sig unix.Signal, scope Scope) {
-	if c.empty || sig <= 0 || sig > 64 {
-		return
+// signal sends sig to those of c that scope names. That they are gone is no
+// error.
+func (s *Server) signal(c *child, sig unix.Signal, scope Scope) error {
+	if sig <= 0 || sig > 64 {
+		return fmt.Errorf("%d is not a signal", sig)
 	}
-	if sig == unix.SIGTERM {
-		c.termed = true
+	if c.empty {
+		return nil
 	}
 	switch scope {
 	case Main:
@@ -27,7 +30,11 @@ func (s *Server) signal(c *child, sig unix.Signal, scope Scope) {
 				signalProcess(&strays[i], sig)
 			}
 		}
+	default:
+		return fmt.Errorf("unknown scope %q", scope)
 	}
+	c.termed = c.termed || sig == unix.SIGTERM
+	return nil
 }
 
 // kill ends everything of c, and goes on until it is empty.

@@ -1,6 +1,7 @@
 package shim
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -48,7 +49,10 @@ func Launch(program string, h Handler, opts ...Option) (*Client, error) {
 		var cl *Client
 		cl, err = connect(c, h, time.Now().Add(greetWait), func(cl *Client) {
 			cl.after = func() error {
+				// It has children to stop; but should it hang, so must not we.
+				hung := time.AfterFunc(cmp.Or(o.stopWait, defaultStopWait)+2*killWait, func() { cmd.Process.Kill() })
 				why := <-ended
+				hung.Stop()
 				cl.mu.Lock()
 				held := cl.held
 				cl.mu.Unlock()

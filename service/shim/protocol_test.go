@@ -71,6 +71,10 @@ func (r *rude) say(data string, fds ...int) {
 func TestEveryWrongMessageIsAnswered(t *testing.T) {
 	l := startLinger(t)
 	r := rudeTo(t, l)
+	r.say(`{"v":1,"type":"spawn","spawn":{"argv":["sleep","1000"]}}`)
+	if m := r.hear(); m.Type != msgSpawned || m.Child.ID != 1 {
+		t.Fatalf("%+v", m)
+	}
 	before := fdCount(t, l.cmd.Process.Pid)
 	null, err := os.Open(os.DevNull)
 	if err != nil {
@@ -113,6 +117,8 @@ func TestEveryWrongMessageIsAnswered(t *testing.T) {
 		{data: `{"v":1,"type":"spawn","seq":9,"spawn":{"argv":[]}}`, want: "argv is empty", seq: 9},
 		{data: `{"v":1,"type":"spawn","seq":10,"spawn":{"stream":"a\nb","argv":["true"]}}`, want: "bad stream name", seq: 10},
 		{data: `{"v":1,"type":"note","seq":11,"blob":"AA=="}`, want: "bad stream name", seq: 11},
+		{data: `{"v":1,"type":"signal","seq":12,"id":1,"signal":15}`, want: `unknown scope ""`, seq: 12},
+		{data: `{"v":1,"type":"signal","seq":13,"id":1,"signal":65,"scope":"main"}`, want: "65 is not a signal", seq: 13},
 		{data: `{"v":1,"type":"memfd"}`, want: "without a file descriptor"},
 		{data: `{"v":1,"type":"memfd"}`, fds: []int{int(read.Fd())}, want: "should be a memfd"},
 		{data: `{"v":1,"type":"memfd"}`, fds: []int{int(null.Fd())}, want: "should be a memfd"},

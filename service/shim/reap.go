@@ -36,6 +36,10 @@ const strangerWait = 10 * time.Second
 // the main thread as a rule, so only every now and then (all) are the other
 // threads' lists read.
 func (s *Server) reap(all bool) {
+	s.lastLook = time.Now()
+	if all {
+		s.lastTick = s.lastLook
+	}
 	pids, err := ownChildren(all)
 	if err != nil {
 		if !s.blind { // once, not at every SIGCHLD
@@ -45,9 +49,6 @@ func (s *Server) reap(all bool) {
 		return
 	}
 	s.blind = false
-	if all {
-		s.lastTick = time.Now()
-	}
 	var held map[int]bool // of pidfdsHeld, when needed
 	seen := make(map[int]bool, len(s.orphans))
 	for _, pid := range pids {

@@ -80,26 +80,25 @@ func checkProgram(program string) error {
 }
 
 // replace executes program. It returns only if that fails, and then the server
-// goes on as before.
+// goes on as before; or with nil, to try again soon.
 func (s *Server) replace(program string, k *keeper, seq uint64) error {
-	for _, c := range s.children {
-		if c.starting {
-			// Its helper's verdict would be lost. It comes soon.
-			time.AfterFunc(fastTick, func() {
-				s.post(func() {
-					if err := s.replace(program, k, seq); err != nil {
-						s.upgrading = false
-						k.fail(seq, err)
-					}
-				})
-			})
-			return nil
-		}
-	}
 	resume := s.pause()
 	if s.stopping != nil || s.leaving || s.keeper != k || s.successor >= 0 {
 		resume()
 		return errors.New("it was asked for by a keeper that is gone, or the shim is about to leave")
+	}
+	if s.spawning() {
+		// The outcome would be lost. It comes soon.
+		resume()
+		time.AfterFunc(fastTick, func() {
+			s.post(func() {
+				if err := s.replace(program, k, seq); err != nil {
+					s.upgrading = false
+					k.fail(seq, err)
+				}
+			})
+		})
+		return nil
 	}
 	st := s.state(seq)
 	state, err := st.save()
@@ -115,6 +114,16 @@ func (s *Server) replace(program string, k *keeper, seq uint64) error {
 	setCloseOnExec(kept, true)
 	resume()
 	return err
+}
+
+// spawning: some child is neither there nor refused yet.
+func (s *Server) spawning() bool {
+	for _, c := range s.live {
+		if c.starting {
+			return true
+		}
+	}
+	return s.probing > 0
 }
 
 // pause stops whatever reads from a descriptor, so that nothing is lost that

@@ -2,6 +2,7 @@ package shim
 
 import (
 	"fmt"
+	"runtime/debug"
 	"strings"
 	"syscall"
 )
@@ -11,9 +12,16 @@ const (
 	maxName  = 255 // bytes of a stream's name
 )
 
-// handle does what the keeper asks for. The descriptors become its own.
+// handle does what the keeper asks for. The descriptors become its own. An
+// error of our own in doing so is the keeper's to hear, and no reason to take
+// every stream off the air.
 func (s *Server) handle(k *keeper, m *message, fds []int) {
-	defer func() { closeAll(fds) }()
+	defer func() {
+		if r := recover(); r != nil {
+			k.fail(m.Seq, fmt.Errorf("%s: internal error: %v\n%s", m.Type, r, debug.Stack()))
+		}
+		closeAll(fds)
+	}()
 	if !k.greeted && m.Type != msgHello {
 		k.fail(m.Seq, fmt.Errorf("%s before hello", m.Type))
 		return
@@ -28,10 +36,14 @@ func (s *Server) handle(k *keeper, m *message, fds []int) {
 	case msgReady:
 		s.forgetDrained()
 	case msgSpawn:
-		s.spawnFor(k, m, fds)
+		extra := fds
+		fds = nil
+		s.spawnFor(k, m, extra)
 	case msgSignal:
 		if c := s.children[m.ID]; c != nil {
-			s.signal(c, syscall.Signal(m.Signal), m.Scope)
+			if err := s.signal(c, syscall.Signal(m.Signal), m.Scope); err != nil {
+				k.fail(m.Seq, err)
+			}
 		}
 	case msgKill:
 		if c := s.children[m.ID]; c != nil {
@@ -80,9 +92,10 @@ func (s *Server) note(stream string, blob []byte) error {
 	return nil
 }
 
-// spawnFor starts what k asks for and answers it.
+// spawnFor starts what k asks for and answers it. It takes over extra.
 func (s *Server) spawnFor(k *keeper, m *message, extra []int) {
 	if m.Spawn == nil {
+		closeAll(extra)
 		k.fail(m.Seq, fmt.Errorf("spawn without a request"))
 		return
 	}
@@ -92,10 +105,20 @@ func (s *Server) spawnFor(k *keeper, m *message, extra []int) {
 			k.fail(m.Seq, err)
 			return
 		}
+		if s.keeper != k {
+			if s.keeper != nil && s.keeper.greeted {
+				s.abandon(c) // the next keeper does not know of it
+			} else {
+				s.drainChild(c)
+			}
+			return
+		}
 		answer, fds := c.message(msgSpawned)
 		answer.Seq = m.Seq
-		if !k.dead {
-			k.send(answer, fds...)
+		if err := k.send(answer, fds...); err != nil {
+			s.abandon(c)
+			k.fail(m.Seq, &SpawnError{Path: req.Path, Op: "hand over its file descriptors", Err: err})
+			return
 		}
 		if s.cfg.inProcess {
 			c.release()

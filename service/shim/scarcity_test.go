@@ -44,12 +44,14 @@ func TestWithoutDescriptorsNoExitIsLost(t *testing.T) {
 	if !errors.As(err, &spawn) || !errors.Is(err, unix.EMFILE) || spawn.NoProgram {
 		t.Fatalf("after %d children: %#v", len(children), err)
 	}
+	r.Ping(t.Context())
 	before := fdCount(t, r.shim)
 	for range 50 {
 		if _, err := r.spawn(SpawnRequest{Stream: "s", Argv: []string{"true"}, Stdin: Socket, Stdout: Pipe, Stderr: Pipe, Progress: true}); !errors.Is(err, unix.EMFILE) {
 			t.Fatal(err)
 		}
 	}
+	r.Ping(t.Context())
 	if after := fdCount(t, r.shim); after != before {
 		t.Errorf("%d descriptors, %d before", after, before)
 	}
@@ -151,12 +153,14 @@ func TestNoMoreProcessesIsASpawnError(t *testing.T) {
 	if !errors.As(err, &spawn) || !errors.Is(err, unix.EAGAIN) || spawn.NoProgram || spawn.Op != "fork" {
 		t.Fatalf("after %d children: %#v", len(children), err)
 	}
+	r.Ping(t.Context())
 	before := openFDs(t, r.shim)
 	for range 10 {
 		if _, err = r.spawn(SpawnRequest{Stream: "s", Argv: []string{"/bin/sleep", "1000"}, Stdin: Socket, Stdout: Pipe}); !errors.Is(err, unix.EAGAIN) {
 			t.Errorf("%v", err)
 		}
 	}
+	r.Ping(t.Context())
 	if after := openFDs(t, r.shim); !reflect.DeepEqual(after, before) {
 		t.Errorf("%v descriptors, %v before", after, before)
 	}

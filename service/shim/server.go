@@ -1,8 +1,10 @@
 package shim
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"runtime"
 	"slices"
@@ -30,6 +32,7 @@ type Server struct {
 	// calls brings work to the one goroutine that owns all below.
 	calls chan func()
 	done  chan struct{} // closed when Run ends
+	log   chan string   // warnings for stderr
 
 	children map[ID]*child
 	byPID    map[int]*child // main processes not reaped yet
@@ -39,6 +42,7 @@ type Server struct {
 	notes    map[string][]byte
 	orphans  map[int]*orphan
 
+	probing     int // spawns that wait to know where their program is
 	uninspected []*orphan
 	inspecting  int  // environments being read
 	oldKernel   bool // a pidfd cannot signal a group: before Linux 6.9
@@ -48,6 +52,7 @@ type Server struct {
 	successor int           // connection to follow the keeper once that has been read to its end; -1: none
 	blind     bool          // the last look for orphans failed
 	lastTick  time.Time     // of a look at all threads
+	lastLook  time.Time     // of any
 	tick      time.Duration // current distance between fast looks
 	drain     *drainer      // while no keeper is connected
 	stopping  *stopping     // while the children are being stopped
@@ -121,6 +126,7 @@ func NewServer(cfg Config) (*Server, error) {
 		cfg:       cfg,
 		calls:     make(chan func()),
 		done:      make(chan struct{}),
+		log:       make(chan string, 100),
 		children:  map[ID]*child{},
 		byPID:     map[int]*child{},
 		live:      map[ID]*child{},
@@ -151,6 +157,7 @@ func (s *Server) Run() error {
 func (s *Server) run() error {
 	defer close(s.done)
 	defer s.shutdown()
+	go s.logTo(os.Stderr)
 	s.signals = newSignals()
 	defer s.signals.stop()
 	s.io = newIOReader(s)
@@ -208,21 +215,19 @@ func (s *Server) post(f func()) {
 
 // nextTick is when to look at what no event tells of.
 func (s *Server) nextTick() time.Duration {
-	if s.stopping != nil {
-		return min(s.tick, time.Until(s.stopping.deadline))
-	}
+	next := slowTick - time.Since(s.lastTick)
 	if s.awaiting() {
-		return s.tick
+		next = min(next, s.tick-time.Since(s.lastLook))
+	} else {
+		s.tick = fastTick
 	}
-	s.tick = fastTick
-	return max(0, slowTick-time.Since(s.lastTick))
+	if s.stopping != nil {
+		next = min(next, time.Until(s.stopping.deadline))
+	}
+	return max(0, next)
 }
 
 func (s *Server) onTick() {
-	if !s.awaiting() && s.stopping == nil {
-		s.reap(true)
-		return
-	}
 	s.tick = min(2*s.tick, maxFastTick)
 	s.reap(time.Since(s.lastTick) >= slowTick)
 	s.stopFurther()
@@ -279,18 +284,34 @@ func (s *Server) sorted() []*child {
 	for _, c := range s.children {
 		list = append(list, c)
 	}
-	slices.SortFunc(list, func(a, b *child) int { return int(int64(a.id) - int64(b.id)) })
+	slices.SortFunc(list, func(a, b *child) int { return cmp.Compare(a.id, b.id) })
 	return list
 }
 
 // warn tells the keeper something to be logged, or stderr where there is none.
+// It never blocks: nobody may be reading there.
 func (s *Server) warn(format string, args ...any) {
 	err := fmt.Errorf(format, args...)
 	if s.keeper != nil && s.keeper.greeted {
 		s.keeper.send(&message{Type: msgWarning, Error: toWire(err)})
 		return
 	}
-	fmt.Fprintln(os.Stderr, "ffkeeper-shim:", err)
+	select {
+	case s.log <- err.Error():
+	default:
+	}
+}
+
+// logTo writes warnings to stderr until the server has ended.
+func (s *Server) logTo(w io.Writer) {
+	for {
+		select {
+		case text := <-s.log:
+			fmt.Fprintln(w, "ffkeeper-shim:", text)
+		case <-s.done:
+			return
+		}
+	}
 }
 
 // listen accepts keepers from now on.

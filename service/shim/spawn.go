@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -15,21 +16,49 @@ import (
 // shim could not look for orphans, nor take a new keeper.
 const headroom = 32
 
-// spawn starts a process and calls done on this goroutine: at once, or, where
-// the exec helper is needed, when that has become the program. extra stays the
-// caller's and is needed only until spawn returns.
+// spawn starts a process and calls done, later and on this goroutine. It takes
+// over extra.
+//
+// A fork blocks this thread, and with it sooner or later every other of a Go
+// program, until the child has changed its directory and executed its program:
+// on a dead file server, for ever. So another goroutine finds out first where
+// program and directory are, and what is on a file server is left to the exec
+// helper, which is a process of its own.
 func (s *Server) spawn(req *SpawnRequest, extra []int, done func(*child, error)) {
 	if err := req.check(); err != nil {
+		closeAll(extra)
 		done(nil, &SpawnError{Path: req.Path, Op: "check the request", Err: err})
 		return
 	}
-	if s.stopping != nil || s.leaving {
-		done(nil, &SpawnError{Path: req.Path, Op: "spawn", Err: errors.New("the shim is about to leave")})
-		return
+	s.probing++
+	var once sync.Once
+	proceed := func(path string, remote bool, err error) {
+		once.Do(func() {
+			s.post(func() {
+				s.probing--
+				s.spawnProbed(req, path, remote, extra, err, done)
+			})
+		})
 	}
-	path, err := lookPath(req)
+	timeout := time.AfterFunc(helperWait, func() {
+		proceed("", false, &SpawnError{Path: req.Path, Op: "look for it and " + req.Dir, Err: syscall.ETIMEDOUT})
+	})
+	go func() {
+		defer timeout.Stop()
+		path, err := lookPath(req)
+		proceed(path, err == nil && (onFileServer(path) || onFileServer(req.Dir)), err)
+	}()
+}
+
+// spawnProbed goes on when it is known where everything is.
+func (s *Server) spawnProbed(req *SpawnRequest, path string, remote bool, extra []int, err error, done func(*child, error)) {
+	defer closeAll(extra)
 	if err != nil {
 		done(nil, err)
+		return
+	}
+	if s.stopping != nil || s.leaving {
+		done(nil, &SpawnError{Path: path, Op: "spawn", Err: errors.New("the shim is about to leave")})
 		return
 	}
 	p, err := s.openEnds(req, extra)
@@ -39,7 +68,7 @@ func (s *Server) spawn(req *SpawnRequest, extra []int, done func(*child, error))
 	}
 	defer p.closeChildSide()
 	req.Path, req.Env = path, streamEnv(req)
-	if req.needsHelper() {
+	if req.needsHelper() || remote && s.cfg.Helper != "" {
 		s.spawnThroughHelper(req, p, done)
 		return
 	}
@@ -49,7 +78,12 @@ func (s *Server) spawn(req *SpawnRequest, extra []int, done func(*child, error))
 		done(nil, err)
 		return
 	}
-	done(c, s.follow(c))
+	if err := s.follow(c); err != nil {
+		s.abandon(c)
+		done(nil, &SpawnError{Path: path, Op: "follow it", Err: err})
+		return
+	}
+	done(c, nil)
 }
 
 // check validates what does not need the kernel.
@@ -132,6 +166,21 @@ func lookPath(r *SpawnRequest) (string, error) {
 		why = syscall.EACCES
 	}
 	return "", execError(r.Path, why)
+}
+
+// onFileServer: path is on a file system that another machine, or another
+// process, may keep from answering. Magic numbers from statfs(2).
+func onFileServer(path string) bool {
+	var st unix.Statfs_t
+	if path == "" || unix.Statfs(path, &st) != nil {
+		return false
+	}
+	switch uint32(st.Type) {
+	case unix.NFS_SUPER_MAGIC, unix.SMB_SUPER_MAGIC, unix.CIFS_SUPER_MAGIC, unix.SMB2_SUPER_MAGIC, unix.FUSE_SUPER_MAGIC,
+		unix.CEPH_SUPER_MAGIC, unix.V9FS_MAGIC, unix.AFS_SUPER_MAGIC, unix.AFS_FS_MAGIC, unix.CODA_SUPER_MAGIC, unix.OCFS2_SUPER_MAGIC:
+		return true
+	}
+	return false
 }
 
 // pipes are the descriptors of one spawn: ours by end, the child's by number.

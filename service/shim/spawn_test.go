@@ -244,6 +244,14 @@ func TestSpawnErrorNamesWhatFailed(t *testing.T) {
 				// It goes on, and nothing of the failures is left.
 				ch := r.sh("exit 0")
 				r.ends(ch)
+				defer func() {
+					if t.Failed() {
+						for _, z := range zombies(r.shim) {
+							st, _ := readStat(z)
+							t.Logf("zombie %+v; our session is %d", st, ownSession())
+						}
+					}
+				}()
 				until(t, "the failed helpers are gone", func() bool { return len(zombies(r.shim)) == 0 })
 			})
 		})

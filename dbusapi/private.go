@@ -157,8 +157,11 @@ func noBusAt(ctx context.Context, socket string) error {
 func (b *PrivateBus) keep(ctx context.Context, started chan<- error) {
 	defer close(b.done)
 	// The kernel sends the parent-death signal when the thread that started
-	// the process ends, so that thread is kept for as long as the process.
+	// the process ends, so that thread is kept for as long as the process. A
+	// goroutine that ends with its thread locked would end the thread, and with
+	// it whatever else was once started from there.
 	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
 	delay := privateRetry
 	for {
 		cmd, err := b.start(ctx)

@@ -80,7 +80,8 @@ func (b *Bus) Restart() {
 	b.cmd.ExtraFiles = []*os.File{w}
 	var complaints strings.Builder
 	b.cmd.Stderr = &complaints
-	b.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	// It must not outlive a test that is killed.
+	b.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	err = b.cmd.Start()
 	w.Close()
 	if err != nil {

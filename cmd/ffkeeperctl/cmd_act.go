@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 )
@@ -133,22 +135,19 @@ func (a *app) act(ctx context.Context, k *keeper, v verb, args []string, all boo
 			worst(exitNoSuch)
 		}
 	}
-	progress := a.startProgress(ctx, v.gerund, names, k.health)
 	var results []result
 	var failures []error
 	if all && v.all != nil {
-		results, err = v.all(k, ctx, o)
+		results, failures, err = a.actOnAll(ctx, k, v, len(names), o)
 		if err != nil {
-			progress.close()
-			return explain(v.word+" --all", a.timedOut(v, err))
-		}
-		for _, r := range results {
-			failures = append(failures, &exitError{exitFailure, errors.New(v.word + " " + r.Name + ": " + r.Error)})
+			return err
 		}
 	} else {
-		results, failures = a.actOnEach(ctx, k, v, names, o, progress)
+		results, failures = a.actOnEach(ctx, k, v, names, o)
 	}
-	progress.close()
+	if ctx.Err() == context.Canceled {
+		return &exitError{exitInterrupted, textError("interrupted; the keeper goes on with what it has begun")}
+	}
 	for _, err := range failures {
 		a.complain(err)
 		worst(exitCodeOf(err))
@@ -158,13 +157,28 @@ func (a *app) act(ctx context.Context, k *keeper, v verb, args []string, all boo
 			return err
 		}
 	}
-	if ctx.Err() == context.Canceled {
-		return ctx.Err()
-	}
 	return code(exit)
 }
 
-func (a *app) actOnEach(ctx context.Context, k *keeper, v verb, names []string, o callOptions, progress *progress) ([]result, []error) {
+// actOnAll leaves it to the keeper; the results are the failures.
+func (a *app) actOnAll(ctx context.Context, k *keeper, v verb, n int, o callOptions) ([]result, []error, error) {
+	progress := a.startProgress(ctx, v.gerund, []string{fmt.Sprintf("all %d streams", n)}, nobody)
+	results, err := v.all(k, ctx, o)
+	progress.close()
+	if err != nil {
+		return nil, nil, explain(v.word+" --all", a.timedOut(v, err))
+	}
+	var failures []error
+	for i, r := range results {
+		results[i].Error = v.word + " " + r.Name + ": " + strings.TrimPrefix(r.Error, r.Name+": ")
+		failures = append(failures, &exitError{exitFailure, textError(results[i].Error)})
+	}
+	return results, failures, nil
+}
+
+func (a *app) actOnEach(ctx context.Context, k *keeper, v verb, names []string, o callOptions) ([]result, []error) {
+	progress := a.startProgress(ctx, v.gerund, names, k.health)
+	defer progress.close()
 	type outcome struct {
 		pid uint32
 		err error

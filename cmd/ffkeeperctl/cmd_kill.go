@@ -44,7 +44,7 @@ func (a *app) killCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "kill NAME…",
 		Short: "Send a signal to streams",
-		Long: `Send a signal to the main process of streams. This is no stop: when the stream
+		Long: `Send a signal to the process group of streams. This is no stop: when a stream
 ends of it, Restart= decides. To end a stream that hangs, use stop: it ends
 what ignores every signal.`,
 		Args:              needNames,

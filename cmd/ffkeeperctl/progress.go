@@ -35,7 +35,7 @@ type progress struct {
 func (a *app) startProgress(ctx context.Context, doing string, names []string, look func(context.Context, string) (*view, error)) *progress {
 	f, terminal := terminalOf(a.err)
 	p := &progress{w: a.err, p: a.printerFor(a.err), doing: doing, look: look, quietly: a.asks, pending: slices.Clone(names)}
-	if !terminal || a.quiet {
+	if !terminal || a.quiet || len(names) == 0 {
 		return p
 	}
 	p.p.width = max(columns(f)-1, 0) // the last column would wrap

@@ -159,6 +159,24 @@ func TestSlowStopShowsProgressAndWipesIt(t *testing.T) {
 	term.waitFor(`\r\x1b\[K$`)
 }
 
+func TestCtrlCLeavesASlowStopToTheKeeper(t *testing.T) {
+	_, env := keeperWith(t, map[string]string{
+		"stubborn.stream": "[Stream]\nType=simple\nExecStart=sh -c \"trap '' TERM; while :; do sleep 1; done\"\nTimeoutStopSec=2\n",
+	})
+	startAll(t, env)
+	term := onTerminal(t, env, 24, 80, "stop", "stubborn")
+	term.waitFor(`\rstopping stubborn`)
+	term.press("\x03")
+	term.waitFor(`\r\x1b\[Kffkeeperctl: interrupted; the keeper goes on with what it has begun\r\n`)
+	if code := term.wait(); code != exitInterrupted {
+		t.Errorf("exit code %d", code)
+	}
+	after := onTerminal(t, env, 24, 80, "stop", "stubborn")
+	if code := after.wait(); code != 0 {
+		t.Errorf("exit code %d: the keeper did not go on stopping", code)
+	}
+}
+
 func TestBinaryDataIsNotLetOntoATerminal(t *testing.T) {
 	_, env := keeperWith(t, map[string]string{"one.stream": sleeping})
 	term := onTerminal(t, env, 24, 80, "read-stdout", "one")

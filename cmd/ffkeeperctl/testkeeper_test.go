@@ -21,16 +21,15 @@ const scriptPatience = 30 * time.Second
 // binDirVariable names where this run of the tests keeps its programs.
 const binDirVariable = "FFKEEPERCTL_TEST_BIN"
 
-// testRun is the tests' run, with a directory for the keeper's programs.
+// testRun is the tests' run; it removes the keeper's programs at the end.
 type testRun struct{ *testing.M }
 
 func (r testRun) Run() int {
-	dir, err := os.MkdirTemp("", "ffkeeperctl-test-")
-	if err != nil {
-		panic(err)
-	}
-	defer os.RemoveAll(dir)
-	os.Setenv(binDirVariable, dir)
+	defer func() {
+		if dir := os.Getenv(binDirVariable); dir != "" {
+			_ = os.RemoveAll(dir)
+		}
+	}()
 	return r.M.Run()
 }
 
@@ -44,7 +43,12 @@ func buildKeeper(t *testing.T) string {
 }
 
 var buildOnce = sync.OnceValue(func() error {
-	cmd := exec.Command("go", "build", "-o", os.Getenv(binDirVariable)+"/", "../ffkeeperd", "../ffkeeper-shim")
+	dir, err := os.MkdirTemp("", "ffkeeperctl-test-")
+	if err != nil {
+		return err
+	}
+	os.Setenv(binDirVariable, dir)
+	cmd := exec.Command("go", "build", "-o", dir+"/", "../ffkeeperd", "../ffkeeper-shim")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("cannot build the keeper: %w\n%s", err, out)
 	}

@@ -60,7 +60,7 @@ func (s *Server) Run(ctx context.Context) error {
 	}
 	defer func() { l.feed.Close() }()
 	defer l.retry.Stop()
-	l.announcer.begin(s.api.Snapshots())
+	l.announcer.begin(s.api.Cores())
 	for {
 		select {
 		case e, ok := <-l.feed.C:
@@ -140,7 +140,7 @@ func (l *loop) wasReady() bool {
 func (l *loop) resubscribe() {
 	l.log.Warn("the bus loop lagged behind the keeper's events; signals of what changed meanwhile are condensed")
 	l.feed = l.api.Subscribe(feedBuffer)
-	l.announcer.catchUp(l.api.Snapshots())
+	l.announcer.catchUp(l.api.Cores())
 }
 
 func (l *loop) drop() {

@@ -85,7 +85,7 @@ type listed struct {
 }
 
 func (c *call) listStreams() (any, error) {
-	all := c.api.Snapshots()
+	all := c.api.Cores()
 	rows := make([]listed, len(all))
 	for i, s := range all {
 		rows[i] = listed{s.Name, string(s.State), string(s.Health), clean(s.Description), uint32(max(s.PID, 0)), StreamPath(s.Name)}
@@ -94,7 +94,7 @@ func (c *call) listStreams() (any, error) {
 }
 
 func (c *call) getStream() (any, error) {
-	s, err := c.api.Snapshot(c.stream)
+	s, err := c.api.Core(c.stream)
 	if err != nil {
 		return nil, err
 	}

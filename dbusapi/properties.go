@@ -129,7 +129,7 @@ func (t tally) changes(old tally) map[string]dbus.Variant {
 // managerProperties are all of the manager's, as they are now.
 func (s *Server) managerProperties() map[string]dbus.Variant {
 	var t tally
-	for _, snap := range s.api.Snapshots() {
+	for _, snap := range s.api.Cores() {
 		t.add(snap, 1)
 	}
 	all := t.properties()

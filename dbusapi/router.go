@@ -170,7 +170,7 @@ func (c *call) exists() bool {
 	case kindNone:
 		return false
 	case kindStream:
-		_, err := c.api.Snapshot(c.stream)
+		_, err := c.api.Core(c.stream)
 		return err == nil
 	}
 	return true
@@ -234,7 +234,7 @@ func (c *call) decodeBytes() error {
 // something it may do it to: nobody types a password for a misspelt name.
 func (c *call) permit() error {
 	if c.byPath || c.method.named {
-		if _, err := c.api.Snapshot(c.stream); err != nil {
+		if _, err := c.api.Core(c.stream); err != nil {
 			if c.byPath && noSuch(err) {
 				return c.unknownObject()
 			}

@@ -70,7 +70,7 @@ func (c *call) propertiesOf(iface string) (map[string]dbus.Variant, error) {
 	if c.kind == kindManager {
 		return c.managerProperties(), nil
 	}
-	s, err := c.api.Snapshot(c.stream)
+	s, err := c.api.Core(c.stream)
 	if err != nil {
 		return nil, err
 	}
@@ -131,7 +131,7 @@ func (c *call) unknownProperty() error {
 type interfaces map[string]map[string]dbus.Variant
 
 func (c *call) getManagedObjects() (any, error) {
-	all := c.api.Snapshots()
+	all := c.api.Cores()
 	objects := make(map[dbus.ObjectPath]interfaces, len(all))
 	for _, s := range all {
 		objects[StreamPath(s.Name)] = interfaces{streamInterface: c.allProperties(s)}

@@ -41,8 +41,12 @@ type Change struct {
 // any goroutine. Errors can be told apart with errors.As/Is: see Error.
 type API interface {
 	Names() []string // sorted
+	// Snapshot asks the stream for everything known at this moment; Core is
+	// what it last announced, without figures and lines, at once.
 	Snapshot(name string) (*stream.Snapshot, error)
 	Snapshots() []*stream.Snapshot // sorted by name
+	Core(name string) (*stream.Snapshot, error)
+	Cores() []*stream.Snapshot // sorted by name
 	ByPID(pid int) (*stream.Snapshot, error)
 
 	Start(ctx context.Context, name string, o CallOptions) (pid int, err error)

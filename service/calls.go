@@ -60,6 +60,14 @@ func (k *Keeper) Snapshots() []*stream.Snapshot {
 	return out
 }
 
+func (k *Keeper) Core(name string) (*stream.Snapshot, error) {
+	m, err := k.member(name)
+	if err != nil {
+		return nil, err
+	}
+	return m.Core(), nil
+}
+
 // Cores is Snapshots without figures and lines, at once.
 func (k *Keeper) Cores() []*stream.Snapshot {
 	members := k.members()
@@ -87,7 +95,7 @@ func (k *Keeper) ByPID(pid int) (*stream.Snapshot, error) {
 	if !ok || pid == 0 {
 		return nil, &Error{Kind: NoSuchStream, Text: "no stream's main process has that pid"}
 	}
-	return k.Snapshot(name)
+	return k.Core(name)
 }
 
 func (k *Keeper) AllHealthy() bool {

@@ -173,6 +173,10 @@ func (k *Keeper) Snapshots() []*stream.Snapshot {
 	return all
 }
 
+func (k *Keeper) Cores() []*stream.Snapshot { return k.Snapshots() }
+
+func (k *Keeper) Core(name string) (*stream.Snapshot, error) { return k.Snapshot(name) }
+
 func (k *Keeper) Snapshot(name string) (*stream.Snapshot, error) {
 	if k.OnSnapshot != nil {
 		k.OnSnapshot(name)

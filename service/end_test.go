@@ -3,6 +3,7 @@ package service_test
 import (
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"github.com/ffkeeper/ffkeeper/service"
+	"github.com/ffkeeper/ffkeeper/service/ffmpeg/ffmpegtest"
 	"github.com/ffkeeper/ffkeeper/service/shim"
 	"github.com/ffkeeper/ffkeeper/service/stream"
 )
@@ -188,4 +190,62 @@ func TestBlocksAreNoOutputThatGrows(t *testing.T) {
 	if !k.log.has("s", stream.KindForced) {
 		t.Errorf("%v", k.log.events("s"))
 	}
+}
+
+// TestTheLastLineWithoutAnEndIsKept: who dies in the middle of a line says
+// there why.
+func TestTheLastLineWithoutAnEndIsKept(t *testing.T) {
+	k := newKeeper(t, map[string]string{"s": "Type=simple\nRestart=no\nExecStart=sh -c \"printf 'no disk' >&2; exit 1\""})
+	k.Start(k.ctx(), "s", service.CallOptions{Wait: service.WaitNone})
+	k.untilState("s", stream.StateFailed)
+	if s := k.snap("s"); len(s.Lines) != 1 || s.Lines[0].Text != "no disk" {
+		t.Errorf("%v", s.Lines)
+	}
+}
+
+// TestARealFastStartThatTakesLongerThanTheTimeoutIsFinished: the second pass
+// of +faststart rewrites the whole file without a progress block. The file is
+// made large enough for that to take longer than TimeoutStopSec=.
+func TestARealFastStartThatTakesLongerThanTheTimeoutIsFinished(t *testing.T) {
+	ffmpegtest.Real(t)
+	const timeout = 500 * time.Millisecond
+	k := newKeeper(t, map[string]string{"s": "TimeoutStopSec=500ms\nExecStart=ffmpeg -f lavfi -i testsrc=size=1920x1080:rate=25 " +
+		"-c:v rawvideo -pix_fmt uyvy422 -movflags +faststart -f mov -y @WORK@/out.mov"})
+	size := copied(t, k.path("calibrate"), timeout*5/2)
+	for try := range 4 {
+		k.start("s")
+		k.until("s", "a large file", func(s *stream.Snapshot) bool {
+			return s.State == stream.StateRunning && s.Progress != nil && s.Progress.TotalBytes > size
+		})
+		begun := time.Now()
+		s := k.stop("s")
+		took := time.Since(begun)
+		if s.Detail != "" || k.log.has("s", stream.KindForced) {
+			t.Fatalf("after %s: %q, %v", took, s.Detail, k.log.events("s"))
+		}
+		playable(t, k.path("out.mov"), 1)
+		if took > timeout {
+			return
+		}
+		t.Logf("try %d: %d bytes took only %s", try, size, took)
+		size *= 2
+	}
+	t.Error("never took longer than the time-out: nothing was shown")
+}
+
+// copied is how many bytes of a file this machine copies in about that time.
+func copied(t *testing.T, file string, in time.Duration) uint64 {
+	t.Helper()
+	const sample = 256 << 20
+	if err := os.WriteFile(file, make([]byte, sample), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	begun := time.Now()
+	if out, err := exec.Command("cp", "--reflink=never", "--sparse=never", file, file+".copy").CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	took := time.Since(begun)
+	os.Remove(file)
+	os.Remove(file + ".copy")
+	return min(uint64(sample*in.Seconds()/took.Seconds()), 4<<30)
 }

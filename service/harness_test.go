@@ -209,6 +209,13 @@ func (r *recorder) add(rec slog.Record, with []slog.Attr) error {
 	return nil
 }
 
+// forget drops what has been recorded.
+func (r *recorder) forget() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.r = nil
+}
+
 // of is the records of one stream.
 func (r *recorder) of(name string) []record {
 	r.mu.Lock()

@@ -284,7 +284,8 @@ func (k *Keeper) stopInOrder(ctx context.Context, names []string, g graph, o Cal
 				s.err = &Error{Kind: Busy, Text: name + ": a start came in between"}
 				return
 			}
-			err := s.m.Stream.Stop(k.ctx, WaitDone, o.Timeout)
+			// However long it takes; it is answered when the keeper ends, too.
+			err := s.m.Stream.Stop(context.Background(), WaitDone, o.Timeout)
 			if e, ok := err.(*Error); !ok || e.Kind != NoSuchStream { // else gone meanwhile
 				s.err = err
 			}

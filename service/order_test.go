@@ -1,12 +1,15 @@
 package service_test
 
 import (
+	"context"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/ffkeeper/ffkeeper/service"
 	"github.com/ffkeeper/ffkeeper/service/stream"
+	"github.com/ffkeeper/ffkeeper/service/streamfile"
 )
 
 // said is a simple stream that counts as delivering once it has spoken.
@@ -95,6 +98,74 @@ func TestACycleIsAnErrorAndTheOthersRun(t *testing.T) {
 		}
 		if s := k.snap(name); s.State != stream.StateFailed || s.Reason != stream.ReasonBadSetting {
 			t.Errorf("%s is %s/%s", name, s.State, s.Reason)
+		}
+	}
+}
+
+// TestACycleBetweenAnOldAndANewDefinitionBlocksNobody: a's file is broken, so
+// its old After=b stays in force; b's new one comes after a.
+func TestACycleBetweenAnOldAndANewDefinitionBlocksNobody(t *testing.T) {
+	k := newKeeper(t, map[string]string{"a": said + "After=b", "b": said})
+	k.StartAll(k.ctx(), service.CallOptions{})
+	k.file("a", said+"After=b\nNonsense=1")
+	k.file("b", said+"After=a")
+	if _, err := k.Reload(k.ctx()); err != nil {
+		t.Fatal(err)
+	}
+	if f := k.StopAll(k.ctx(), service.CallOptions{}); f != nil {
+		t.Fatal(f)
+	}
+	for _, name := range k.Names() {
+		if s := k.snap(name); s.State != stream.StateStopped {
+			t.Errorf("%s is %s", name, s.State)
+		}
+	}
+}
+
+func TestAddRefusesACycle(t *testing.T) {
+	k := newKeeper(t, nil)
+	for name, after := range map[string][]string{"a": {"b"}, "b": {"c"}} {
+		def := streamfile.New(name, []string{"sleep", "1000"})
+		def.Type, def.OnStall, def.After = streamfile.TypeSimple, streamfile.OnStallLog, after
+		if err := k.Add(def, service.Hooks{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	def := streamfile.New("c", []string{"sleep", "1000"})
+	def.Type, def.OnStall, def.Requires = streamfile.TypeSimple, streamfile.OnStallLog, []string{"a"}
+	if err := k.Add(def, service.Hooks{}); kindOf(err) != service.BadSetting || !strings.Contains(err.Error(), "c → a → b → c") {
+		t.Errorf("%v", err)
+	}
+}
+
+// TestAStopOfManyGoesOnWhenItsCallerLeaves: in order still, and a start that
+// comes later is not undone by it.
+func TestAStopOfManyGoesOnWhenItsCallerLeaves(t *testing.T) {
+	slow := "Type=simple\nTimeoutStopSec=1s\nExecStart=sh -c \"trap '' TERM; echo up; while :; do sleep 1000; done\"\n"
+	k := newKeeper(t, map[string]string{"base": said, "top": slow + "After=base", "other": said, "slow": slow + "After=other"})
+	k.StartAll(k.ctx(), service.CallOptions{Wait: service.WaitOK})
+	for _, name := range k.Names() {
+		k.until(name, "its word", func(s *stream.Snapshot) bool { return len(s.Lines) > 0 })
+	}
+	other := k.snap("other").PID
+	ctx, cancel := context.WithCancel(k.ctx())
+	cancel()
+	if f := k.StopAll(ctx, service.CallOptions{}); len(f) == 0 {
+		t.Error("no failure tells that not all had stopped")
+	}
+	if _, err := k.Start(k.ctx(), "other", service.CallOptions{}); err != nil {
+		t.Error(err)
+	}
+	k.untilState("base", stream.StateStopped)
+	k.untilState("slow", stream.StateStopped)
+	if order := k.order(stream.KindStopped); slices.Index(order, "top") > slices.Index(order, "base") {
+		t.Errorf("stopped %v", order)
+	}
+	k.StopAll(k.ctx(), service.CallOptions{Wait: service.WaitNone})
+	k.untilState("other", stream.StateStopped)
+	for _, e := range k.log.of("other") {
+		if e.attrs["FFKEEPER_EVENT"] == string(stream.KindStarted) && e.attrs["FFKEEPER_PID"] != fmt.Sprint(other) {
+			t.Error("the start that came in between was undone and begun anew")
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package service_test
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -125,5 +126,66 @@ func TestManyStreamsAreReloadedAtOnce(t *testing.T) {
 	got, err := k.Reload(k.ctx())
 	if err != nil || len(got) != 100 {
 		t.Errorf("%d changes, %v", len(got), err)
+	}
+}
+
+// TestAReloadIsCarriedOutThoughItsCallerLeaves: what has been read is known
+// as read, so nobody would ever do the rest.
+func TestAReloadIsCarriedOutThoughItsCallerLeaves(t *testing.T) {
+	k := newKeeper(t, map[string]string{"edited": said, "gone": said})
+	k.startOK("edited")
+	k.startOK("gone")
+	k.file("edited", said+"Description=new")
+	k.file("new", said)
+	os.Remove(filepath.Join(k.dir, "gone.stream"))
+	for {
+		ctx, cancel := context.WithCancel(k.ctx())
+		cancel()
+		if c, _ := k.Reload(ctx); len(c) > 0 { // else refused at the door
+			break
+		}
+	}
+	k.until("edited", "its new definition", func(s *stream.Snapshot) bool { return s.NeedsRestart })
+	k.untilState("new", stream.StateRunning)
+	if _, err := k.Reload(k.ctx()); err != nil {
+		t.Error(err)
+	}
+	for {
+		changed := k.Changed()
+		if _, err := k.Snapshot("gone"); kindOf(err) == service.NoSuchStream {
+			break
+		}
+		<-changed
+	}
+}
+
+func TestRemovedStreamsEndInOrder(t *testing.T) {
+	k := newKeeper(t, map[string]string{"a": said, "b": said + "Requires=a", "c": said + "After=b"})
+	k.StartAll(k.ctx(), service.CallOptions{Wait: service.WaitOK})
+	for _, name := range k.Names() {
+		os.Remove(filepath.Join(k.dir, name+".stream"))
+	}
+	if _, err := k.Reload(k.ctx()); err != nil {
+		t.Fatal(err)
+	}
+	if got := k.order(stream.KindStopped); strings.Join(got, " ") != "c b a" || len(k.Names()) != 0 {
+		t.Errorf("stopped %v, left %v", got, k.Names())
+	}
+}
+
+// TestAStreamWhoseFileIsGoneIsNotHeldByAStart: it would never be forgotten.
+func TestAStreamWhoseFileIsGoneIsNotHeldByAStart(t *testing.T) {
+	k := newKeeper(t, map[string]string{"s": "Type=simple\nTimeoutStopSec=1s\nExecStart=sh -c \"trap '' TERM; echo up; while :; do sleep 1000; done\""})
+	k.startOK("s")
+	k.until("s", "its word", func(s *stream.Snapshot) bool { return len(s.Lines) > 0 })
+	os.Remove(filepath.Join(k.dir, "s.stream"))
+	done := make(chan error, 1)
+	go func() { _, err := k.Reload(k.ctx()); done <- err }()
+	k.untilState("s", stream.StateStopping)
+	if _, err := k.Start(k.ctx(), "s", service.CallOptions{}); kindOf(err) != service.NoSuchStream {
+		t.Errorf("start: %v", err)
+	}
+	if err := <-done; err != nil {
+		t.Error(err)
 	}
 }

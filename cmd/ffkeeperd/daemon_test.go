@@ -368,3 +368,45 @@ func TestAFullDiskIsNamed(t *testing.T) {
 		t.Errorf("%v: %s", err, out)
 	}
 }
+
+// TestProcessSettingsReachTheCommand in both forms of the shim.
+func TestProcessSettingsReachTheCommand(t *testing.T) {
+	for _, form := range []string{"auto", "embedded"} {
+		t.Run(form, func(t *testing.T) {
+			t.Parallel()
+			d := startDaemon(t, map[string]string{"s": "Type=simple\nUMask=0027\nNice=5\nLimitNOFILE=1234\nCPUAffinity=0\nEnvironment=\"A=b c\"\nWorkingDirectory=/usr\n" +
+				`ExecStart=sh -c "umask; nice; ulimit -n; pwd; echo $$A; echo $$FFKEEPER_STREAM; env | grep -c NOTIFY_SOCKET; exec sleep 1000"`,
+			}, func(c *exec.Cmd) { c.Env = append(c.Env, "FFKEEPER_SHIM="+form) })
+			want := "0027 5 1234 /usr b c s 0"
+			var got string
+			d.eventually("its lines", func() bool {
+				lines, err := d.client.Lines(d.ctx(), "s", 50)
+				if err != nil {
+					return false
+				}
+				var words []string
+				for _, l := range lines {
+					words = append(words, l.Text)
+				}
+				got = strings.Join(words, " ")
+				return len(lines) >= 7
+			})
+			if got != want {
+				t.Errorf("%q, want %q", got, want)
+			}
+		})
+	}
+}
+
+// TestTheShimDoesNotSpeakForTheKeeper: what the service manager addresses to
+// its main process stays with it.
+func TestTheShimDoesNotSpeakForTheKeeper(t *testing.T) {
+	t.Parallel()
+	d := startDaemon(t, nil, func(c *exec.Cmd) {
+		c.Env = append(c.Env, "NOTIFY_SOCKET=/nonexistent", "WATCHDOG_USEC=30000000")
+	})
+	env, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", childOf(t, d.cmd.Process.Pid, "ffkeeper-shim")))
+	if err != nil || strings.Contains(string(env), "NOTIFY_SOCKET") || strings.Contains(string(env), "WATCHDOG") {
+		t.Errorf("%v: %q", err, env)
+	}
+}

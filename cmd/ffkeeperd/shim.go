@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 
 	"github.com/ffkeeper/ffkeeper/service"
+	"github.com/ffkeeper/ffkeeper/service/notify"
 	"github.com/ffkeeper/ffkeeper/service/shim"
 )
 
@@ -19,7 +20,8 @@ func connector(s Settings) service.ShimConnector {
 	return func(ctx context.Context, h shim.Handler) (*shim.Client, error) {
 		switch s.Shim {
 		case "embedded":
-			return shim.InProcess(h)
+			// main begins with ExecHelperMain.
+			return shim.InProcess(h, shim.Helper("/proc/self/exe"))
 		case "auto":
 			if _, err := os.Stat(shimSocket); err == nil {
 				return shim.Dial(ctx, shimSocket, h)
@@ -28,7 +30,7 @@ func connector(s Settings) service.ShimConnector {
 			if err != nil {
 				return nil, err
 			}
-			return shim.Launch(program, h)
+			return shim.Launch(program, h, shim.Environ(notify.Environ()))
 		default:
 			return shim.Dial(ctx, string(s.Shim), h)
 		}

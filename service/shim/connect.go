@@ -67,6 +67,7 @@ type Option func(*settings)
 type settings struct {
 	stopWait time.Duration
 	helper   string
+	env      []string      // nil: this process's
 	tweak    func(*Config) // for tests
 }
 
@@ -81,6 +82,11 @@ func options(opts []Option) settings {
 // StopWait sets the time between TERM and KILL when the shim stops its children
 // because the keeper is gone; 10 s unless set.
 func StopWait(d time.Duration) Option { return func(o *settings) { o.stopWait = d } }
+
+// Environ sets the environment of a shim that Launch starts; it is that of this
+// process unless set. A service must not pass on what its manager addresses to
+// its main process alone, such as NOTIFY_SOCKET: the shim would speak for it.
+func Environ(env []string) Option { return func(o *settings) { o.env = env } }
 
 // Helper names the program that an in-process shim runs, as "Helper
 // exec-helper", for children that ask for a nice value, umask, CPU affinity,

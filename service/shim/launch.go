@@ -17,12 +17,17 @@ import (
 // process closes the connection or dies. This process becomes a subreaper, so
 // that what a killed shim leaves behind comes here; it is killed and reaped
 // before Lost is closed.
-func Launch(program string, h Handler, opts ...Option) (*Client, error) {
+func Launch(program string, h Handler, opts ...Option) (client *Client, err error) {
 	o := options(opts)
 	sweeper, err := newSweeper()
 	if err != nil {
 		return nil, err
 	}
+	defer func() {
+		if err != nil {
+			sweeper.stop()
+		}
+	}()
 	ours, theirs, err := socketPair()
 	if err != nil {
 		return nil, err
@@ -34,6 +39,7 @@ func Launch(program string, h Handler, opts ...Option) (*Client, error) {
 	}
 	cmd.ExtraFiles = []*os.File{file}
 	cmd.Stderr = os.Stderr
+	cmd.Env = o.env
 	// Out of the reach of a terminal's Ctrl-C: stopping is the keeper's to say.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	err = cmd.Start()
@@ -69,6 +75,5 @@ func Launch(program string, h Handler, opts ...Option) (*Client, error) {
 	}
 	cmd.Process.Kill()
 	why := <-ended
-	sweeper.stop()
 	return nil, fmt.Errorf("cannot start the shim %s: %w (it ended: %v)", program, err, why)
 }

@@ -3,7 +3,6 @@ package service_test
 import (
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -15,6 +14,7 @@ import (
 	"github.com/ffkeeper/ffkeeper/service"
 	"github.com/ffkeeper/ffkeeper/service/ffmpeg/ffmpegtest"
 	"github.com/ffkeeper/ffkeeper/service/shim"
+	"github.com/ffkeeper/ffkeeper/service/shim/shimtest"
 	"github.com/ffkeeper/ffkeeper/service/stream"
 )
 
@@ -40,11 +40,10 @@ func TestACommandThatIgnoresEverythingIsKilledWithAllItsProcesses(t *testing.T) 
 // the freezer of cgroup v1 sleeps uninterruptibly and heeds no KILL.
 func TestAnUnkillableProcessIsFollowedUntilItIsGone(t *testing.T) {
 	t.Parallel()
-	freeze := freezer(t)
+	freezer := shimtest.NewFreezer(t)
 	k := newKeeper(t, map[string]string{"s": "Type=simple\nTimeoutStopSec=300ms\nExecStart=sleep 1000"})
 	pid := k.start("s")
-	thaw := freeze(pid)
-	defer thaw()
+	freezer.Freeze(pid)
 	err := k.Stop(k.ctx(), "s", service.CallOptions{})
 	if kindOf(err) != service.Busy {
 		t.Errorf("stop: %v", err)
@@ -58,41 +57,10 @@ func TestAnUnkillableProcessIsFollowedUntilItIsGone(t *testing.T) {
 	if s := k.snap("s"); s.State != stream.StateZombie || s.PID != pid {
 		t.Fatalf("doubled: %s, pid %d", s.State, s.PID)
 	}
-	thaw()
+	freezer.Thaw()
 	s := k.until("s", "a new process", func(s *stream.Snapshot) bool { return s.State == stream.StateRunning })
 	if s.PID == pid || alive(pid) {
 		t.Errorf("pid %d, was %d", s.PID, pid)
-	}
-}
-
-// freezer answers a function that freezes a process.
-func freezer(t *testing.T) func(pid int) (thaw func()) {
-	t.Helper()
-	if os.Getenv("FFKEEPER_TEST_NO_FREEZER") != "" {
-		t.Skip("SKIPPED: FFKEEPER_TEST_NO_FREEZER says that this machine has no cgroup v1 freezer")
-	}
-	dir, err := os.MkdirTemp("/sys/fs/cgroup/freezer", "ffkeeper-test-")
-	if err != nil {
-		t.Fatalf("no cgroup v1 freezer (FFKEEPER_TEST_NO_FREEZER=1 to do without): %v", err)
-	}
-	write := func(file, text string) {
-		if err := os.WriteFile(filepath.Join(dir, file), []byte(text), 0); err != nil {
-			t.Fatal(err)
-		}
-	}
-	t.Cleanup(func() {
-		write("freezer.state", "THAWED")
-		for range 100 {
-			if os.Remove(dir) == nil {
-				return
-			}
-			time.Sleep(20 * time.Millisecond)
-		}
-	})
-	return func(pid int) func() {
-		write("cgroup.procs", strconv.Itoa(pid))
-		write("freezer.state", "FROZEN")
-		return func() { write("freezer.state", "THAWED") }
 	}
 }
 
@@ -204,19 +172,22 @@ func TestTheLastLineWithoutAnEndIsKept(t *testing.T) {
 }
 
 // TestARealFastStartThatTakesLongerThanTheTimeoutIsFinished: the second pass
-// of +faststart rewrites the whole file without a progress block. The file is
-// made large enough for that to take longer than TimeoutStopSec=.
+// of +faststart rewrites the whole file without a progress block. ffmpeg gets
+// so little of the processor that this takes longer than TimeoutStopSec=.
 func TestARealFastStartThatTakesLongerThanTheTimeoutIsFinished(t *testing.T) {
+	t.Parallel()
 	ffmpegtest.Real(t)
-	const timeout = 500 * time.Millisecond
-	k := newKeeper(t, map[string]string{"s": "TimeoutStopSec=500ms\nExecStart=ffmpeg -f lavfi -i testsrc=size=1920x1080:rate=25 " +
+	slow := throttle(t)
+	const timeout = 2 * time.Second
+	k := newKeeper(t, map[string]string{"s": "TimeoutStopSec=2s\nExecStart=ffmpeg -f lavfi -i testsrc=size=640x360:rate=25 " +
 		"-c:v rawvideo -pix_fmt uyvy422 -movflags +faststart -f mov -y @WORK@/out.mov"})
-	size := copied(t, k.path("calibrate"), timeout*5/2)
-	for try := range 4 {
-		k.start("s")
+	size := uint64(64 << 20)
+	for try := range 5 {
+		pid := k.start("s")
 		k.until("s", "a large file", func(s *stream.Snapshot) bool {
 			return s.State == stream.StateRunning && s.Progress != nil && s.Progress.TotalBytes > size
 		})
+		slow(pid)
 		begun := time.Now()
 		s := k.stop("s")
 		took := time.Since(begun)
@@ -233,19 +204,28 @@ func TestARealFastStartThatTakesLongerThanTheTimeoutIsFinished(t *testing.T) {
 	t.Error("never took longer than the time-out: nothing was shown")
 }
 
-// copied is how many bytes of a file this machine copies in about that time.
-func copied(t *testing.T, file string, in time.Duration) uint64 {
+// throttle answers a function that leaves a process a fortieth of a processor.
+func throttle(t *testing.T) func(pid int) {
 	t.Helper()
-	const sample = 256 << 20
-	if err := os.WriteFile(file, make([]byte, sample), 0o600); err != nil {
-		t.Fatal(err)
+	dir, err := os.MkdirTemp("/sys/fs/cgroup/cpu", "ffkeeper-test-")
+	if err != nil {
+		t.Skipf("SKIPPED: THIS MACHINE HAS NO cgroup v1 CPU CONTROLLER TO SLOW A PROCESS WITH: %v", err)
 	}
-	begun := time.Now()
-	if out, err := exec.Command("cp", "--reflink=never", "--sparse=never", file, file+".copy").CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
+	write := func(file, text string) {
+		if err := os.WriteFile(filepath.Join(dir, file), []byte(text), 0); err != nil {
+			t.Fatal(err)
+		}
 	}
-	took := time.Since(begun)
-	os.Remove(file)
-	os.Remove(file + ".copy")
-	return min(uint64(sample*in.Seconds()/took.Seconds()), 4<<30)
+	write("cpu.cfs_period_us", "100000")
+	write("cpu.cfs_quota_us", "2500")
+	t.Cleanup(func() {
+		for range 200 {
+			if os.Remove(dir) == nil {
+				return
+			}
+			time.Sleep(20 * time.Millisecond)
+		}
+		t.Error("the control group is still in use")
+	})
+	return func(pid int) { write("cgroup.procs", strconv.Itoa(pid)) }
 }

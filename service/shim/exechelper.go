@@ -141,7 +141,7 @@ func (s *Server) started(c *child, path string, err error, done func(*child, err
 	done(c, nil)
 	if c.exited != nil && !c.failed { // already
 		s.tell(&message{Type: msgExited, Exited: c.exited.body()})
-		s.settle()
+		s.reap(false)
 	}
 }
 

@@ -126,12 +126,26 @@ func (k *keeper) start() {
 	go k.read()
 }
 
+// resume goes on reading after a pause, whether it has come into force or not.
+func (k *keeper) resume() {
+	k.conn.file.SetReadDeadline(time.Time{})
+	done := k.done
+	go func() {
+		<-done
+		k.s.post(func() {
+			if !k.dead && k.done == done {
+				k.start()
+			}
+		})
+	}()
+}
+
 // read brings the keeper's messages to the server's goroutine, one at a time:
 // the next is read when the last has been dealt with. A deadline in the past
 // pauses it.
 func (k *keeper) read() {
 	defer close(k.done)
-	handled := make(chan bool)
+	handled := make(chan bool, 1)
 	for {
 		// A keeper that asks and does not read the answers waits here.
 		k.conn.waitRoom(readPause)
@@ -141,7 +155,7 @@ func (k *keeper) read() {
 		}
 		var bad *malformed
 		final := err != nil && !errors.As(err, &bad)
-		k.s.post(func() {
+		ok := k.s.post(func() {
 			switch {
 			case final:
 				k.s.keeperLost(k)
@@ -152,18 +166,13 @@ func (k *keeper) read() {
 			default:
 				k.s.handle(k, m, fds)
 			}
-			select {
-			case handled <- !k.dead:
-			case <-k.s.done:
-			}
+			handled <- !k.dead
 		})
-		select {
-		case ok := <-handled:
-			if !ok {
-				return
-			}
-		case <-k.s.done:
+		if !ok {
 			closeAll(fds)
+			return
+		}
+		if !<-handled {
 			return
 		}
 	}

@@ -69,12 +69,14 @@ func (s *Server) killRound(c *child) {
 		fresh := false
 		for i := range strays {
 			key := procKey{strays[i].pid, strays[i].start}
-			if c.hit[key] {
-				continue
+			if !c.known[key] {
+				c.known[key], fresh = true, true
 			}
-			c.hit[key], c.known[key], fresh = true, true, true
-			if strays[i].group != c.pid {
+			// One that was in the group may have left it before that was killed:
+			// the next look tells.
+			if strays[i].group != c.pid && !c.hit[key] {
 				signalProcess(&strays[i], unix.SIGKILL)
+				c.hit[key], fresh = true, true
 			}
 		}
 		if !fresh {

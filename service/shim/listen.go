@@ -88,6 +88,20 @@ func (l *listener) accept() (int, error) {
 	return fd, err
 }
 
+// resume goes on accepting after a pause, whether it has come into force or not.
+func (l *listener) resume(s *Server) {
+	l.file.SetReadDeadline(time.Time{})
+	done := l.done
+	go func() {
+		<-done
+		s.post(func() {
+			if l.done == done {
+				s.serve(l)
+			}
+		})
+	}()
+}
+
 func (l *listener) close() { l.file.Close() }
 
 // dialSocket connects to path. A listener whose backlog is full is tried again

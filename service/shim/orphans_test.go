@@ -120,6 +120,14 @@ func TestOrphansLeaveNoZombieAndStealNoStatus(t *testing.T) {
 		}
 		close(stop)
 		wg.Wait()
+		defer func() {
+			if t.Failed() {
+				for _, pid := range unmanaged(r, factories) {
+					st, err := readStat(pid)
+					t.Logf("left: %+v, %v; our session is %d", st, err, ownSession())
+				}
+			}
+		}()
 		until(t, "no orphan is left", func() bool { return len(unmanaged(r, factories)) == 0 })
 		for _, f := range factories {
 			r.Kill(f.ID)

@@ -197,10 +197,21 @@ func (c *conn) mute() {
 }
 
 // drain waits for the peer to take what is queued, but not for ever.
-func (c *conn) drain(most time.Duration) {
-	t := time.AfterFunc(most, c.close)
+func (c *conn) drain(most time.Duration) bool {
+	late := false
+	t := time.AfterFunc(most, func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		late = true
+		c.shorter.Broadcast()
+	})
 	defer t.Stop()
-	c.waitRoom(1)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for len(c.queue) > 0 && !c.closed && c.err == nil && !late {
+		c.shorter.Wait()
+	}
+	return len(c.queue) == 0
 }
 
 func (c *conn) close() {

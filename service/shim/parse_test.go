@@ -63,13 +63,14 @@ func TestParseStat(t *testing.T) {
 		}
 	}
 	st, err := readStat(os.Getpid())
-	if err != nil || st.pid != os.Getpid() || st.ppid != os.Getppid() || st.session != ownSession() || st.dead() {
+	if err != nil || st.pid != os.Getpid() || st.ppid != os.Getppid() || st.session != ownSession() || st.dead() || st.envEnd == 0 {
 		t.Errorf("of this process: %+v, %v", st, err)
 	}
 }
 
 func FuzzParseStat(f *testing.F) {
 	f.Add([]byte("99 (a) b) S 7 42 43 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 123456 9 10\n"))
+	f.Add([]byte("1 (x) S 7 42 43 0 -1 0 1 2 3 4 5 6 7 8 20 0 1 0 1 9 10 " + strings.Repeat("8 ", 28) + "\n"))
 	f.Fuzz(func(t *testing.T, line []byte) {
 		st, err := parseStat(line)
 		if err == nil && !bytes.Contains(line, []byte{st.state}) {

@@ -22,6 +22,9 @@ type procStat struct {
 	pid, ppid, group, session int
 	state                     byte   // R S D T t Z X ...
 	start                     uint64 // clock ticks since boot; tells two users of one pid apart
+	// envEnd is where its environment ends in memory; 0 in the middle of an
+	// exec, in a zombie, and where we may not know.
+	envEnd uint64
 }
 
 func (s *procStat) dead() bool { return s.state == 'Z' || s.state == 'X' }
@@ -79,6 +82,11 @@ func parseStat(line []byte) (procStat, error) {
 	}
 	if s.start, err = strconv.ParseUint(string(f[22-stateField]), 10, 64); err != nil {
 		return s, fmt.Errorf("field 22 of /proc/PID/stat: %w", err)
+	}
+	if len(f) > 51-stateField {
+		if s.envEnd, err = strconv.ParseUint(string(f[51-stateField]), 10, 64); err != nil {
+			return s, fmt.Errorf("field 51 of /proc/PID/stat: %w", err)
+		}
 	}
 	return s, nil
 }
@@ -177,8 +185,10 @@ func childrenOf(pid int) []int {
 // block for as long as the process is stuck in the kernel with its memory map
 // locked; never call it on the server's goroutine.
 func streamOf(pid int) (string, bool) {
-	// In the middle of an exec the environment reads as empty.
-	for wait := time.Millisecond; wait <= 32*time.Millisecond; wait *= 2 {
+	// In the middle of an exec the environment reads as empty. It is only if it
+	// lies at the same place before and after.
+	var before procStat
+	for deadline := time.Now().Add(inspectWait / 2); ; time.Sleep(time.Millisecond) {
 		data, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/environ")
 		if err != nil {
 			return "", false
@@ -188,12 +198,13 @@ func streamOf(pid int) (string, bool) {
 				return s, true
 			}
 		}
-		if st, err := readStat(pid); len(data) > 0 || err != nil || st.dead() {
+		st, err := readStat(pid)
+		settled := st.envEnd != 0 && st.envEnd == before.envEnd
+		if len(data) > 0 || err != nil || st.dead() || settled || time.Now().After(deadline) {
 			return "", false
 		}
-		time.Sleep(wait)
+		before = st
 	}
-	return "", false
 }
 
 // pidfdsHeld is the set of processes this process holds a pidfd of. Go's

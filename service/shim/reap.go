@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
 	"time"
 
@@ -23,12 +24,15 @@ type orphan struct {
 
 // inspectWait is how long an orphan's environment may take to be read before
 // the orphan counts as nobody's.
-const inspectWait = time.Second
+const inspectWait = 2 * time.Second
 
 // strangerWait is how long a dead child that we did not spawn, that is in our
 // own session and that no pidfd of this process refers to may wait for somebody
 // else's wait(2), C code's for one, before it is taken for an orphan.
 const strangerWait = 10 * time.Second
+
+// maxLooks bounds the looks of one reap.
+const maxLooks = 5
 
 // reap looks at the children of this process that it did not spawn, takes the
 // dead off the table and learns whose the living are; then it sees which groups
@@ -40,16 +44,31 @@ func (s *Server) reap(all bool) {
 	if all {
 		s.lastTick = s.lastLook
 	}
-	pids, err := ownChildren(all)
-	if err != nil {
-		if !s.blind { // once, not at every SIGCHLD
-			s.warn("cannot look for orphans: %w", err)
+	var buried map[*child]bool
+	for range maxLooks {
+		pids, err := s.ownChildren(all)
+		if err != nil {
+			if !s.blind { // once, not at every SIGCHLD
+				s.warn("cannot look for orphans: %w", err)
+			}
+			s.blind = true
+			return
 		}
-		s.blind = true
-		return
+		s.blind = false
+		// A process that died after the list was made may have left us children
+		// that are not in it.
+		if buried = s.look(pids); len(buried) == 0 {
+			break
+		}
 	}
-	s.blind = false
+	s.settle(buried)
+}
+
+// look deals with the given children of this process. It returns the owners of
+// those it has taken off the table; nil among them stands for any.
+func (s *Server) look(pids []int) (buried map[*child]bool) {
 	var held map[int]bool // of pidfdsHeld, when needed
+	buried = map[*child]bool{}
 	seen := make(map[int]bool, len(s.orphans))
 	for _, pid := range pids {
 		if s.byPID[pid] != nil {
@@ -61,6 +80,7 @@ func (s *Server) reap(all bool) {
 			// end is cheaper than /proc.
 			var ws unix.WaitStatus
 			if got, _ := wait4(pid, &ws, nil); got != 0 {
+				buried[o.owner] = true
 				delete(s.orphans, pid)
 			}
 			continue
@@ -69,10 +89,10 @@ func (s *Server) reap(all bool) {
 		if err != nil {
 			continue
 		}
-		if st.dead() {
-			s.bury(&st, &held)
-		} else {
+		if !st.dead() {
 			s.meet(&st)
+		} else if owner, ok := s.bury(&st, &held); ok {
+			buried[owner] = true
 		}
 	}
 	for pid := range s.orphans {
@@ -80,17 +100,19 @@ func (s *Server) reap(all bool) {
 			delete(s.orphans, pid)
 		}
 	}
-	s.settle()
+	return buried
 }
 
-// settle sees which groups have become empty, and goes on killing those that
-// are to be.
-func (s *Server) settle() {
+// settle sees which groups have become empty, but for those of buried, and goes
+// on killing those that are to be.
+func (s *Server) settle(buried map[*child]bool) {
 	for _, c := range s.live {
 		if c.killing {
 			s.killRound(c)
 		}
-		s.checkEmpty(c)
+		if !buried[c] && !buried[nil] {
+			s.checkEmpty(c)
+		}
 	}
 	if s.emptied != nil && len(s.live) == 0 {
 		s.emptied()
@@ -99,14 +121,18 @@ func (s *Server) settle() {
 }
 
 // ownChildren lists the children of this process.
-func ownChildren(all bool) ([]int, error) {
+func (s *Server) ownChildren(all bool) ([]int, error) {
 	self := os.Getpid()
-	if !all {
-		return childrenOfThread(self, self)
+	tids := []int{self}
+	if all {
+		var err error
+		if tids, err = threads(self); err != nil {
+			return nil, err
+		}
 	}
-	tids, err := threads(self)
-	if err != nil {
-		return nil, err
+	if s.cfg.inProcess {
+		// Where others reap too, one reading may leave out some; hardly both.
+		tids = append(tids, self)
 	}
 	var pids []int
 	for _, tid := range tids {
@@ -116,7 +142,8 @@ func ownChildren(all bool) ([]int, error) {
 		}
 		pids = append(pids, p...)
 	}
-	return pids, nil
+	slices.Sort(pids)
+	return slices.Compact(pids), nil
 }
 
 // bury takes a dead child that is not managed off the process table, if it is
@@ -124,8 +151,12 @@ func ownChildren(all bool) ([]int, error) {
 // wait for. What tells them apart stays readable in a zombie: a process that
 // this one has forked is in this one's session, or leads its own; and os/exec
 // holds a pidfd from the fork until it has waited.
-func (s *Server) bury(st *procStat, held *map[int]bool) {
+// It returns whose it was, as far as that is known.
+func (s *Server) bury(st *procStat, held *map[int]bool) (owner *child, ok bool) {
 	o := s.orphan(st)
+	if o.owner == nil {
+		o.owner = s.owner(st)
+	}
 	o.decided = true // the dead have no environment
 	swept := s.byGroup[st.pid] != nil && s.byGroup[st.pid].lost
 	ours := st.session != ownSession() && st.session != st.pid || swept
@@ -134,20 +165,21 @@ func (s *Server) bury(st *procStat, held *map[int]bool) {
 			h, err := pidfdsHeld()
 			if err != nil {
 				s.warn("cannot tell orphans from other children: %w", err)
-				return
+				return nil, false
 			}
 			*held = h
 		}
 		if (*held)[st.pid] {
-			return
+			return nil, false
 		}
 		if st.session == ownSession() && time.Since(o.seen) < s.cfg.strangerWait {
-			return
+			return nil, false
 		}
 	}
 	var ws unix.WaitStatus
 	wait4(st.pid, &ws, nil)
 	delete(s.orphans, st.pid)
+	return o.owner, true
 }
 
 // orphan is the entry of a process in the table of orphans.
@@ -169,6 +201,7 @@ func (s *Server) meet(st *procStat) {
 		return
 	}
 	o.owner = s.owner(st)
+	println("DBG meet", o.pid, o.owner != nil, st.session, st.group, ownSession())
 	// No descendant of a managed child is in our own session.
 	o.decided = o.owner != nil || st.session == ownSession()
 	if o != before && !o.decided {
@@ -193,14 +226,21 @@ func (s *Server) inspect() {
 		s.inspecting++
 		go func() {
 			stream, ok := streamOf(o.pid)
+			if ok && s.cfg.inProcess {
+				// Not if it was started by other code of this program.
+				held, err := pidfdsHeld()
+				ok = err == nil && !held[o.pid]
+				if !ok { println("DBG held", o.pid, err != nil, held[o.pid]) }
+			}
 			s.post(func() {
 				s.inspecting--
 				o.decided = true
+				println("DBG inspected", o.pid, stream, ok, s.orphans[o.pid] == o, o.owner != nil, s.newestOf(stream, o.start) != nil, o.start)
 				if ok && s.orphans[o.pid] == o && o.owner == nil {
 					o.owner = s.newestOf(stream, o.start)
 				}
 				s.inspect()
-				s.settle()
+				s.settle(nil)
 			})
 		}()
 	}

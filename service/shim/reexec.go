@@ -82,7 +82,10 @@ func checkProgram(program string) error {
 // replace executes program. It returns only if that fails, and then the server
 // goes on as before; or with nil, to try again soon.
 func (s *Server) replace(program string, k *keeper, seq uint64) error {
-	resume := s.pause()
+	resume, err := s.pause()
+	if err != nil {
+		return err
+	}
 	if s.stopping != nil || s.leaving || s.keeper != k || s.successor >= 0 {
 		resume()
 		return errors.New("it was asked for by a keeper that is gone, or the shim is about to leave")
@@ -109,6 +112,13 @@ func (s *Server) replace(program string, k *keeper, seq uint64) error {
 	defer unix.Close(state)
 	kept := append(st.descriptors(), state)
 	setCloseOnExec(kept, false)
+	select {
+	case <-s.cfg.Stop: // the new program would not hear of it
+		resume()
+		s.stopAll()
+		return errors.New("the shim is about to leave")
+	default:
+	}
 	argv := append([]string{program, "--resume", strconv.Itoa(state)}, s.cfg.Args...)
 	err = syscall.Exec(program, argv, os.Environ())
 	setCloseOnExec(kept, true)
@@ -129,46 +139,51 @@ func (s *Server) spawning() bool {
 // pause stops whatever reads from a descriptor, so that nothing is lost that
 // was read and not dealt with yet. Children that end meanwhile stay zombies
 // until they are waited for. The function it returns undoes it.
-func (s *Server) pause() (resume func()) {
-	past := time.Unix(1, 0)
-	ended := make(chan struct{})
-	readers := 0
+func (s *Server) pause() (resume func(), err error) {
+	readers := map[<-chan struct{}]*os.File{}
 	if s.keeper != nil {
-		readers++
-		k := s.keeper
-		k.conn.file.SetReadDeadline(past)
-		go func() { <-k.done; ended <- struct{}{} }()
+		readers[s.keeper.done] = s.keeper.conn.file
 	}
 	if s.listener != nil {
-		readers++
-		l := s.listener
-		l.file.SetReadDeadline(past)
-		go func() { <-l.done; ended <- struct{}{} }()
+		readers[s.listener.done] = s.listener.file
 	}
-	for readers > 0 {
-		select {
-		case call := <-s.calls:
-			call()
-		case <-ended:
-			readers--
+	for _, file := range readers {
+		file.SetReadDeadline(time.Unix(1, 0))
+	}
+	timeout := time.After(lastWords)
+	for done := range readers {
+		for waiting := true; waiting && err == nil; {
+			select {
+			case call := <-s.calls:
+				call()
+			case <-done:
+				waiting = false
+			case <-timeout:
+				err = errors.New("a reader does not pause")
+			}
 		}
 	}
-	s.io.stop()
-	if s.keeper != nil {
-		s.keeper.conn.drain(lastWords)
-	}
-	s.stopDraining()
-	return func() {
-		s.io = newIOReader(s)
+	resume = func() {
 		if s.keeper != nil {
-			s.keeper.start()
+			s.keeper.resume()
 		} else {
 			s.startDraining()
 		}
 		if s.listener != nil {
-			s.serve(s.listener)
+			s.listener.resume(s)
 		}
 	}
+	if err == nil && s.keeper != nil && !s.keeper.conn.drain(lastWords) {
+		err = errors.New("the keeper does not read")
+	}
+	if err != nil {
+		resume()
+		return nil, err
+	}
+	s.io.stop()
+	s.io = newIOReader(s)
+	s.stopDraining()
+	return resume, nil
 }
 
 // setCloseOnExec changes the flag of all fds.

@@ -205,11 +205,14 @@ func (s *Server) run() error {
 	return nil
 }
 
-// post runs f on the server's goroutine, unless the server has ended.
-func (s *Server) post(f func()) {
+// post runs f on the server's goroutine. It returns when that has begun, or
+// false if it never will because the server has ended.
+func (s *Server) post(f func()) bool {
 	select {
 	case s.calls <- f:
+		return true
 	case <-s.done:
+		return false
 	}
 }
 
@@ -254,7 +257,7 @@ func (s *Server) finished() bool {
 // whenEmpty calls f once no child has a process left.
 func (s *Server) whenEmpty(f func()) {
 	s.emptied = f
-	s.settle()
+	s.reap(true)
 }
 
 // shutdown lets go of what Run has opened.
@@ -328,7 +331,6 @@ func (s *Server) listen(fd int) error {
 // serve accepts connections until the server has ended or l is paused by a
 // deadline in the past.
 func (s *Server) serve(l *listener) {
-	l.file.SetReadDeadline(time.Time{})
 	l.done = make(chan struct{})
 	go func() {
 		defer close(l.done)
@@ -338,7 +340,9 @@ func (s *Server) serve(l *listener) {
 				return
 			}
 			if err == nil {
-				s.post(func() { s.accepted(fd) })
+				if !s.post(func() { s.accepted(fd) }) {
+					unix.Close(fd)
+				}
 				continue
 			}
 			s.post(func() { s.warn("cannot accept a connection: %w", err) })

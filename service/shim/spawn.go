@@ -34,10 +34,13 @@ func (s *Server) spawn(req *SpawnRequest, extra []int, done func(*child, error))
 	var once sync.Once
 	proceed := func(path string, remote bool, err error) {
 		once.Do(func() {
-			s.post(func() {
+			ok := s.post(func() {
 				s.probing--
 				s.spawnProbed(req, path, remote, extra, err, done)
 			})
+			if !ok {
+				closeAll(extra)
+			}
 		})
 	}
 	timeout := time.AfterFunc(helperWait, func() {

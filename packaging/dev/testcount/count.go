@@ -29,6 +29,8 @@ type counter struct {
 	broken  map[testID]bool // a test, or a package, below which one has failed
 	builds  map[string]*strings.Builder
 	skips   []string
+	again   map[testID]int // top-level tests that failed, and how many leaves of theirs
+	hard    bool           // something failed that is no single test
 }
 
 // testID is a test of a package; the package itself has no Test.
@@ -41,6 +43,7 @@ func newCounter(out io.Writer) *counter {
 		parents: map[testID]bool{},
 		broken:  map[testID]bool{},
 		builds:  map[string]*strings.Builder{},
+		again:   map[testID]int{},
 	}
 }
 
@@ -112,8 +115,12 @@ func (c *counter) testDone(id testID, e event) {
 			c.skips = append(c.skips, e.Package+" "+e.Test+": "+reason(text))
 		}
 	case "fail":
+		// A race or a panic has happened, whatever a second run does.
+		c.hard = c.hard || strings.Contains(text, "DATA RACE") || strings.Contains(text, "race detected") || strings.Contains(text, "panic:")
 		if !c.broken[id] { // else it has been counted below
 			c.failed++
+			top, _, _ := strings.Cut(id.Test, "/")
+			c.again[testID{id.Package, top}]++
 		}
 		for above := id; above.Test != ""; {
 			above.Test = above.Test[:max(0, strings.LastIndexByte(above.Test, '/'))]
@@ -143,6 +150,7 @@ func (c *counter) packageDone(e event) {
 		fmt.Fprintf(c.out, "FAIL  %s %.1fs\n", e.Package, e.Elapsed)
 		if !c.broken[testID{Package: e.Package}] { // not built, a time-out, a TestMain that failed
 			c.failed++
+			c.hard = true
 		}
 		if b := c.builds[e.FailedBuild]; b != nil {
 			fmt.Fprint(c.out, b.String())

@@ -99,3 +99,28 @@ func TestNothingTestedIsAFailure(t *testing.T) {
 		t.Errorf("code %d\n%s", code, out)
 	}
 }
+
+func TestWhatFailsOnceIsRunAgainAlone(t *testing.T) {
+	code, out := module(t, map[string]string{"a/a_test.go": `package a
+import ("os"; "testing")
+func TestUnlucky(t *testing.T) {
+	if f, err := os.OpenFile("twice", os.O_CREATE|os.O_EXCL, 0o600); err == nil { f.Close(); t.Error("bad luck") }
+}
+func TestGood(t *testing.T) {}
+`})
+	if code != 0 || lastLine(out) != "2 passed, 0 failed, 0 skipped" || !strings.Contains(out, "FAILED ONCE AND PASSED ALONE:\n  m/a TestUnlucky") {
+		t.Errorf("code %d\n%s", code, out)
+	}
+}
+
+func TestAPanicIsNotRunAgain(t *testing.T) {
+	code, out := module(t, map[string]string{"a/a_test.go": `package a
+import ("os"; "testing")
+func TestPanics(t *testing.T) {
+	if f, err := os.OpenFile("twice", os.O_CREATE|os.O_EXCL, 0o600); err == nil { f.Close(); panic("no luck at all") }
+}
+`})
+	if code != 1 || strings.Contains(out, "once more") {
+		t.Errorf("code %d\n%s", code, out)
+	}
+}

@@ -157,7 +157,6 @@ func (s *Server) checkEmpty(c *child) {
 	if s.groupSignal(c, 0) != unix.ESRCH {
 		return
 	}
-	println("DBG empty", c.pid, c.ticks)
 	c.empty, c.killing, c.known, c.hit = true, false, nil, nil
 	c.closePIDFD()
 	delete(s.live, c.id)

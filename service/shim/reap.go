@@ -201,7 +201,6 @@ func (s *Server) meet(st *procStat) {
 		return
 	}
 	o.owner = s.owner(st)
-	println("DBG meet", o.pid, o.owner != nil, st.session, st.group, ownSession())
 	// No descendant of a managed child is in our own session.
 	o.decided = o.owner != nil || st.session == ownSession()
 	if o != before && !o.decided {
@@ -230,12 +229,10 @@ func (s *Server) inspect() {
 				// Not if it was started by other code of this program.
 				held, err := pidfdsHeld()
 				ok = err == nil && !held[o.pid]
-				if !ok { println("DBG held", o.pid, err != nil, held[o.pid]) }
 			}
 			s.post(func() {
 				s.inspecting--
 				o.decided = true
-				println("DBG inspected", o.pid, stream, ok, s.orphans[o.pid] == o, o.owner != nil, s.newestOf(stream, o.start) != nil, o.start)
 				if ok && s.orphans[o.pid] == o && o.owner == nil {
 					o.owner = s.newestOf(stream, o.start)
 				}

@@ -35,14 +35,25 @@ func withPID(t *testing.T, pid int, start func() int) bool {
 
 // strayOf starts a child whose main process and group end while one stray of
 // another session goes on, which keeps the child from being empty.
-func strayOf(t *testing.T, r *rig) (c *Child, stray int) {
+func strayOf(t *testing.T, r *rig) (c *Child, stray procKey) {
 	t.Helper()
 	c = r.sh("(setsid sh -c 'echo $$; exec sleep 1000' &) ; read x; exit 0")
-	stray = number(t, c.Stdout)
+	st, err := readStat(number(t, c.Stdout))
+	if err != nil {
+		t.Fatal(err)
+	}
+	stray = procKey{st.pid, st.start}
 	c.Stdin.Write([]byte("\n"))
 	next[Exited](r)
 	until(t, "nobody has the child's number", func() bool { return unix.Kill(-c.PID, 0) == unix.ESRCH })
 	return c, stray
+}
+
+// lives: the process is there, and not another with its pid: pids chosen as
+// here are used again at once.
+func (k procKey) lives() bool {
+	st, err := readStat(k.pid)
+	return err == nil && st.start == k.start && !st.dead()
 }
 
 // The number of a group that has ended belongs to whoever gets it next.
@@ -51,7 +62,7 @@ func TestReusedNumberOfAGroupIsNeverSignalled(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			kernels(t, func(t *testing.T, r *rig) {
 				var c *Child
-				var stray int
+				var stray procKey
 				var foreign *exec.Cmd
 				start := func() int {
 					foreign = exec.Command("sleep", "1000")
@@ -77,7 +88,7 @@ func TestReusedNumberOfAGroupIsNeverSignalled(t *testing.T) {
 				}
 				r.Kill(c.ID)
 				next[Empty](r)
-				if alive(stray) {
+				if stray.lives() {
 					t.Error("the stray survived")
 				}
 				if !alive(foreign.Process.Pid) {
@@ -97,7 +108,7 @@ func TestReusedNumberOfAGroupIsNeverSignalled(t *testing.T) {
 func TestChildWithAnEarlierOnesNumber(t *testing.T) {
 	kernels(t, func(t *testing.T, r *rig) {
 		var a, b *Child
-		var stray int
+		var stray procKey
 		start := func() int {
 			b = r.start(SpawnRequest{Stream: "other", Argv: []string{"sh", "-c", "sleep 1000 & echo $!; wait"}, Stdout: Pipe})
 			if b.PID != a.PID {
@@ -118,8 +129,8 @@ func TestChildWithAnEarlierOnesNumber(t *testing.T) {
 		if e := next[Empty](r); e.ID != a.ID {
 			t.Errorf("%+v", e)
 		}
-		if alive(stray) || !alive(b.PID) || !alive(member) {
-			t.Errorf("stray %v, other child %v, its member %v", alive(stray), alive(b.PID), alive(member))
+		if stray.lives() || !alive(b.PID) || !alive(member) {
+			t.Errorf("stray %v, other child %v, its member %v", stray.lives(), alive(b.PID), alive(member))
 		}
 		r.Kill(b.ID)
 		if e := r.ends(b); e.Signal != int(unix.SIGKILL) {

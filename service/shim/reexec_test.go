@@ -60,7 +60,7 @@ func testReexec(t *testing.T, r *rig) {
 		}
 		checkDescriptors(t, lives.PID, "0 socket, 1 pipe, 2 pipe, 3 pipe")
 	}
-	if !alive(lives.PID) || !alive(stray) {
+	if !alive(lives.PID) || !stray.lives() {
 		t.Fatal("the upgrade has killed")
 	}
 	// Two upgrades wanted at once: one is refused, none is harmed.
@@ -83,7 +83,7 @@ func testReexec(t *testing.T, r *rig) {
 	if e := next[Empty](r); e.ID != straying.ID {
 		t.Errorf("%+v", e)
 	}
-	if alive(stray) {
+	if stray.lives() {
 		t.Error("the stray survived")
 	}
 	r.Forget(ended.ID)

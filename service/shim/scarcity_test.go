@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"runtime"
 	"strconv"
 	"testing"
 	"time"
@@ -88,6 +89,7 @@ func TestKeeperWithoutDescriptorsGetsAnError(t *testing.T) {
 	r := launched(t)
 	r.ends(r.sh("exit 0"))
 	r.Ping(t.Context()) // it is forgotten
+	runtime.GC()        // closes what would make room later
 	before := openFDs(t, r.shim)
 	var old unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &old); err != nil {

@@ -236,7 +236,7 @@ func FuzzText(f *testing.F) {
 	f.Add("a\n\nb\r\n", "FFKEEPER_STREAM", "cam2\n", "\xff", 8)
 	f.Fuzz(func(t *testing.T, message, key, value, stream string, level int) {
 		if key == FieldStream || key == FieldIdentifier || stream == "" {
-			t.Skip()
+			return // these name the stream themselves
 		}
 		record := slog.NewRecord(time.Time{}, slog.Level(level), message, 0)
 		record.AddAttrs(slog.String(key, value))

@@ -16,7 +16,8 @@ import (
 // to it over a socketpair. The shim stops its children and ends when this
 // process closes the connection or dies. This process becomes a subreaper, so
 // that what a killed shim leaves behind comes here; it is killed and reaped
-// before Lost is closed.
+// before Lost is closed. As with InProcess, children that this program starts
+// with os/exec keep their status.
 func Launch(program string, h Handler, opts ...Option) (client *Client, err error) {
 	o := options(opts)
 	sweeper, err := newSweeper()
@@ -59,10 +60,7 @@ func Launch(program string, h Handler, opts ...Option) (client *Client, err erro
 				hung := time.AfterFunc(cmp.Or(o.stopWait, defaultStopWait)+2*killWait, func() { cmd.Process.Kill() })
 				why := <-ended
 				hung.Stop()
-				cl.mu.Lock()
-				held := cl.held
-				cl.mu.Unlock()
-				sweeper.sweep(held)
+				sweeper.sweep(cl.holdings())
 				if why == nil {
 					return errors.New("the shim ended")
 				}

@@ -17,10 +17,28 @@ import (
 // checkWait bounds the test run of a new program.
 const checkWait = 10 * time.Second
 
+// checkFormat has the oldest and the newest version of the protocol and of the
+// state that a program understands.
+const checkFormat = "ffkeeper-shim protocol %d-%d state %d-%d"
+
 // CheckAnswer is what ffkeeper-shim --check-protocol prints: proof that the
 // program starts, and can go on from the state another one leaves.
 func CheckAnswer() string {
-	return fmt.Sprintf("ffkeeper-shim protocol %d state %d", Version, stateVersion)
+	return fmt.Sprintf(checkFormat, Version, Version, stateVersion, stateVersion)
+}
+
+// checkAnswer says whether the program that gave answer can go on from here.
+func checkAnswer(answer string) error {
+	var protocol, state [2]int
+	_, err := fmt.Sscanf(answer, checkFormat, &protocol[0], &protocol[1], &state[0], &state[1])
+	if err != nil {
+		return fmt.Errorf("it answers %.100q and not %q", answer, CheckAnswer())
+	}
+	if Version < protocol[0] || Version > protocol[1] || stateVersion < state[0] || stateVersion > state[1] {
+		return fmt.Errorf("it understands protocol %d to %d and state %d to %d; this shim uses %d and %d",
+			protocol[0], protocol[1], state[0], state[1], Version, stateVersion)
+	}
+	return nil
 }
 
 // reexec replaces the program in place: same pid, children, descriptors and
@@ -73,10 +91,7 @@ func checkProgram(program string) error {
 	if err != nil {
 		return fmt.Errorf("it does not start: %w", err)
 	}
-	if got := strings.TrimSpace(string(out)); got != CheckAnswer() {
-		return fmt.Errorf("it answers %.100q, not %q", got, CheckAnswer())
-	}
-	return nil
+	return checkAnswer(strings.TrimSpace(string(out)))
 }
 
 // replace executes program. It returns only if that fails, and then the server
@@ -110,8 +125,6 @@ func (s *Server) replace(program string, k *keeper, seq uint64) error {
 		return err
 	}
 	defer unix.Close(state)
-	kept := append(st.descriptors(), state)
-	setCloseOnExec(kept, false)
 	select {
 	case <-s.cfg.Stop: // the new program would not hear of it
 		resume()
@@ -119,6 +132,8 @@ func (s *Server) replace(program string, k *keeper, seq uint64) error {
 		return errors.New("the shim is about to leave")
 	default:
 	}
+	kept := append(st.descriptors(), state)
+	setCloseOnExec(kept, false)
 	argv := append([]string{program, "--resume", strconv.Itoa(state)}, s.cfg.Args...)
 	err = syscall.Exec(program, argv, os.Environ())
 	setCloseOnExec(kept, true)
@@ -195,12 +210,4 @@ func setCloseOnExec(fds []int, on bool) {
 	for _, fd := range fds {
 		unix.FcntlInt(uintptr(fd), unix.F_SETFD, flag)
 	}
-}
-
-// Reexec makes the shim go on as program ("": the one it was started from), in
-// place, with the same children, descriptors and connection. It returns when
-// the new program has taken over, or with the reason why the old one goes on.
-func (c *Client) Reexec(ctx context.Context, program string) error {
-	_, err := c.roundTrip(ctx, &message{Type: msgReexec, Path: text(program)})
-	return err
 }

@@ -150,12 +150,13 @@ func TestReexecRefusesABadProgram(t *testing.T) {
 	r := startLinger(t).dial(t)
 	c := r.sh("read x; exit 1")
 	for program, want := range map[string]string{
-		filepath.Join(dir, "none"):                               "no such file",
-		script("crash", "#!/bin/sh\nkill -SEGV $$\n"):            "segmentation fault",
-		script("fails", "#!/bin/sh\nexit 1\n"):                   "exit status 1",
-		script("other", "#!/bin/sh\necho ffkeeper-shim 99\n"):    "answers",
-		script("rubbish", "\x7fELF rubbish"):                     "exec format error",
-		script("mute", "#!/bin/sh\nexec >&-; sleep 1000 & wait"): "not start",
+		filepath.Join(dir, "none"):                                                "no such file",
+		script("crash", "#!/bin/sh\nkill -SEGV $$\n"):                             "segmentation fault",
+		script("fails", "#!/bin/sh\nexit 1\n"):                                    "exit status 1",
+		script("other", "#!/bin/sh\necho ffkeeper-shim 99\n"):                     "answers",
+		script("newer", "#!/bin/sh\necho ffkeeper-shim protocol 1-3 state 2-3\n"): "state 2 to 3",
+		script("rubbish", "\x7fELF rubbish"):                                      "exec format error",
+		script("mute", "#!/bin/sh\nexec >&-; sleep 1000 & wait"):                  "not start",
 	} {
 		t.Run(filepath.Base(program), func(t *testing.T) {
 			if filepath.Base(program) == "mute" && testing.Short() {
@@ -177,6 +178,18 @@ func TestReexecRefusesABadProgram(t *testing.T) {
 		t.Errorf("the old one does not go on well: %+v", e)
 	}
 	checkDescriptors(t, r.start(SpawnRequest{Argv: []string{"sleep", "1000"}}).PID, "0 /dev/null, 1 /dev/null, 2 /dev/null")
+}
+
+// A newer program may understand more.
+func TestProgramThatUnderstandsUsCanFollow(t *testing.T) {
+	for answer, ok := range map[string]bool{
+		CheckAnswer(): true, "ffkeeper-shim protocol 1-2 state 1-9": true, "ffkeeper-shim protocol 0-0 state 1-1": false,
+		"ffkeeper-shim protocol 2-3 state 1-1": false, "ffkeeper-shim protocol 1-1": false, "": false,
+	} {
+		if err := checkAnswer(answer); (err == nil) != ok {
+			t.Errorf("%q: %v", answer, err)
+		}
+	}
 }
 
 func TestReexecInProcessIsRefused(t *testing.T) {

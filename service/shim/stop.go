@@ -25,10 +25,10 @@ func (s *Server) stopAll() {
 	s.tick = fastTick
 	for _, c := range s.live {
 		if !c.termed {
-			s.signal(c, unix.SIGTERM, Group)
+			s.signal(c, unix.SIGTERM, All)
 		}
 		// A stopped process would not get to its TERM.
-		s.signal(c, unix.SIGCONT, Group)
+		s.signal(c, unix.SIGCONT, All)
 	}
 	s.reap(true)
 	s.stopFurther()

@@ -31,6 +31,9 @@ func (w *sweeper) sweep(held map[ID]holding) {
 	gone := make(chan struct{})
 	w.s.post(func() {
 		for id, h := range held {
+			if h.empty {
+				continue
+			}
 			c := &child{
 				id: id, stream: h.stream, pid: h.pid, ticks: h.ticks, fd: -1,
 				exited: &Exited{ID: id, Unknown: true}, lost: true, forgotten: true,

@@ -220,6 +220,10 @@ func applySettings(r *SpawnRequest) (op string, err error) {
 		if err := unix.Setpriority(unix.PRIO_PROCESS, 0, *r.Nice); err != nil {
 			return fmt.Sprintf("set nice to %d", *r.Nice), err
 		}
+		// Where the kernel schedules by session (sched(7), "The autogroup
+		// feature") a nice value counts within the session only, and the
+		// session's own is what it means. There may be no such file.
+		os.WriteFile("/proc/self/autogroup", []byte(strconv.Itoa(*r.Nice)), 0)
 	}
 	if len(r.CPUAffinity) > 0 {
 		var set unix.CPUSet

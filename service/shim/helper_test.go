@@ -26,6 +26,11 @@ func TestHelperSetsWhatIsAskedFor(t *testing.T) {
 		c.Stdin.Write([]byte("last\n"))
 		raw, _ := c.Stdin.SyscallConn()
 		raw.Control(func(fd uintptr) { unix.Shutdown(int(fd), unix.SHUT_WR) })
+		if _, err := os.Stat("/proc/self/autogroup"); err == nil {
+			if group, err := os.ReadFile(fmt.Sprintf("/proc/%d/autogroup", c.PID)); err == nil && !strings.HasSuffix(string(group), " nice 7\n") {
+				t.Errorf("autogroup %q", group)
+			}
+		}
 		out := readAll(t, c.Stdout)
 		lines := strings.Split(out, "\n")
 		if lines[0] != "0123" {
@@ -83,9 +88,7 @@ func TestWithoutAHelperItSaysSo(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "exec helper") {
 		t.Errorf("%v", err)
 	}
-	if after := fdCount(t, os.Getpid()); after > before {
-		t.Errorf("%d descriptors, %d before", after, before)
-	}
+	until(t, "no more descriptors are open than before", func() bool { return fdCount(t, os.Getpid()) <= before })
 }
 
 // A helper that dies, or is none, is an error and not a mysterious exit.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -122,6 +123,17 @@ func TestChildInheritsNoIgnoredSignal(t *testing.T) {
 	}
 }
 
+func TestChildInheritsNoSignalThatTheProgramIgnores(t *testing.T) {
+	signal.Ignore(unix.SIGUSR1, unix.SIGPIPE)
+	defer signal.Reset(unix.SIGUSR1, unix.SIGPIPE)
+	r := inProcess(t)
+	c := r.start(SpawnRequest{Stream: "s", Argv: []string{"grep", "SigIgn", "/proc/self/status"}, Stdout: Pipe})
+	if got, want := readAll(t, c.Stdout), "SigIgn:\t0000000000000000\n"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	r.ends(c)
+}
+
 func TestChildHoldsItsDescriptorsOnly(t *testing.T) {
 	forms(t, func(t *testing.T, r *rig) {
 		for range 3 { // there are others' pipes around then
@@ -141,29 +153,39 @@ func TestChildHoldsItsDescriptorsOnly(t *testing.T) {
 	})
 }
 
-// checkDescriptors looks at the descriptors of a process, which must all be in
-// blocking mode.
+// checkDescriptors waits until the descriptors of a process are as wanted: while
+// it starts it has others. All must be in blocking mode.
 func checkDescriptors(t *testing.T, pid int, want string) {
 	t.Helper()
-	var got []string
-	for fd := range 64 {
-		link, err := os.Readlink(fmt.Sprintf("/proc/%d/fd/%d", pid, fd))
-		if err != nil {
-			continue
+	var last string
+	defer func() {
+		if t.Failed() {
+			t.Logf("descriptors %s; want %s", last, want)
 		}
-		kind, _, _ := strings.Cut(link, ":")
-		got = append(got, fmt.Sprint(fd, " ", kind))
-		info, err := os.ReadFile(fmt.Sprintf("/proc/%d/fdinfo/%d", pid, fd))
+	}()
+	until(t, "the descriptors are "+want, func() bool {
+		var got []string
+		for fd := range 64 {
+			link, err := os.Readlink(fmt.Sprintf("/proc/%d/fd/%d", pid, fd))
+			if err != nil {
+				continue
+			}
+			kind, _, _ := strings.Cut(link, ":")
+			got = append(got, fmt.Sprint(fd, " ", kind))
+		}
+		last = strings.Join(got, ", ")
+		return last == want
+	})
+	for d := range strings.SplitSeq(want, ", ") {
+		fd, _, _ := strings.Cut(d, " ")
+		info, err := os.ReadFile(fmt.Sprintf("/proc/%d/fdinfo/%s", pid, fd))
 		if err != nil {
 			t.Fatal(err)
 		}
 		var pos, flags int
 		if _, err := fmt.Sscanf(string(info), "pos: %d\nflags: %o", &pos, &flags); err != nil || flags&unix.O_NONBLOCK != 0 {
-			t.Errorf("descriptor %d: flags %#o, %v", fd, flags, err)
+			t.Errorf("descriptor %s: flags %#o, %v", d, flags, err)
 		}
-	}
-	if got := strings.Join(got, ", "); got != want {
-		t.Errorf("descriptors %s; want %s", got, want)
 	}
 }
 

@@ -6,6 +6,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"unsafe"
+
+	"golang.org/x/sys/unix"
 )
 
 // signals are those that ffmpeg catches: INT, TERM, QUIT and XCPU. All others
@@ -48,8 +50,11 @@ func (f *fake) catchSignals() {
 const fence = syscall.SIGWINCH
 
 // settle waits until the Go runtime, which hands signals over when it gets to
-// it, has done so with all that came before.
+// it, has done so with all that came before: those for the main thread, which
+// may be between two of them while other threads run on, then those for any.
 func (s *signals) settle() {
+	unix.Tgkill(os.Getpid(), os.Getpid(), fence)
+	<-s.fence
 	syscall.Kill(os.Getpid(), fence)
 	<-s.fence
 }

@@ -83,7 +83,7 @@ var allEnds = [...]End{Stdin, Stdout, Stderr, Progress}
 func (c *child) message(kind string) (*message, []int) {
 	m := &message{Type: kind, Child: &childBody{
 		ID: c.id, Stream: text(c.stream), PID: c.pid, Started: c.started.UnixNano(), Ticks: c.ticks,
-		Exited: c.exited.body(), Empty: c.empty,
+		Exited: c.exited.body(), Empty: c.empty, Termed: c.termed, Killing: c.killing,
 	}}
 	var fds []int
 	add := func(name string, fd int) {

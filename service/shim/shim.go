@@ -104,6 +104,10 @@ type Child struct {
 	Stream  string
 	PID     int // also its process group and session
 	Started time.Time
+	// Cgroup is the absolute directory of its control group, where memory.current,
+	// cpu.stat and *.pressure are; "" where it has none of its own. It is removed
+	// before Empty is sent.
+	Cgroup string
 
 	PIDFD, Stdin, Stdout, Stderr, Progress *os.File
 }
@@ -117,7 +121,12 @@ type Exited struct {
 	Code   int // 0..255; meaningless where Signal is set
 	Signal int // that ended it; 0: none
 	Core   bool
-	OOM    bool // ended by the kernel for want of memory
+	// OOM: the kernel killed it, or a part of it without which it failed, for
+	// want of memory.
+	OOM bool
+	// TaskLimit: its control group hit TasksMax during its life, so that a fork
+	// or a thread of it failed.
+	TaskLimit bool
 	// UserTime, SystemTime and MaxRSS (bytes) are of the process and of those
 	// descendants it waited for.
 	UserTime, SystemTime time.Duration
@@ -179,6 +188,10 @@ type Held struct {
 	Child          // the files belong to whoever called Hello first
 	Exited *Exited // nil while the main process runs
 	Empty  bool
+	// Termed: it was sent TERM by way of the shim already. A second one makes
+	// ffmpeg drop the file it is finishing.
+	Termed  bool
+	Killing bool // Kill was asked for
 	// Drained is what the shim read while no keeper was connected; the pipes
 	// go on at the next byte.
 	Drained map[End]Drained

@@ -32,7 +32,7 @@ func takeHeld(m *message, fds []int) (*Held, error) {
 	if err != nil {
 		return nil, err
 	}
-	held := &Held{Child: *child, Exited: m.Child.Exited.event(), Empty: m.Child.Empty}
+	held := &Held{Child: *child, Exited: m.Child.Exited.event(), Empty: m.Child.Empty, Termed: m.Child.Termed, Killing: m.Child.Killing}
 	if drained < 0 {
 		return held, nil
 	}
@@ -64,7 +64,7 @@ func takeFiles(m *message, fds []int) (child *Child, drained int, err error) {
 		return nil, -1, errors.New("child message without a child")
 	}
 	b := m.Child
-	child = &Child{ID: b.ID, Stream: string(b.Stream), PID: b.PID, Started: time.Unix(0, b.Started)}
+	child = &Child{ID: b.ID, Stream: string(b.Stream), PID: b.PID, Started: time.Unix(0, b.Started), Cgroup: string(b.Cgroup)}
 	for i, fd := range fds {
 		name := ""
 		if i < len(m.FDs) {

@@ -130,8 +130,11 @@ type childBody struct {
 	PID     int                    `json:"pid"`
 	Started int64                  `json:"started"` // Unix time in ns
 	Ticks   uint64                 `json:"ticks"`   // the same in clock ticks since boot, at the latest
+	Cgroup  text                   `json:"cgroup,omitempty"`
 	Exited  *exitedBody            `json:"exited,omitempty"`
 	Empty   bool                   `json:"empty,omitempty"`
+	Termed  bool                   `json:"termed,omitempty"`
+	Killing bool                   `json:"killing,omitempty"`
 	Drained map[End]drainedSection `json:"drained,omitempty"`
 }
 
@@ -150,6 +153,7 @@ type exitedBody struct {
 	Signal  int    `json:"signal,omitempty"`
 	Core    bool   `json:"core,omitempty"`
 	OOM     bool   `json:"oom,omitempty"`
+	Tasks   bool   `json:"task_limit,omitempty"`
 	User    int64  `json:"user_ns,omitempty"`
 	System  int64  `json:"system_ns,omitempty"`
 	MaxRSS  uint64 `json:"max_rss,omitempty"`
@@ -250,7 +254,7 @@ func (e *Exited) body() *exitedBody {
 		return nil
 	}
 	return &exitedBody{
-		ID: e.ID, Stream: text(e.Stream), PID: e.PID, Code: e.Code, Signal: e.Signal, Core: e.Core, OOM: e.OOM,
+		ID: e.ID, Stream: text(e.Stream), PID: e.PID, Code: e.Code, Signal: e.Signal, Core: e.Core, OOM: e.OOM, Tasks: e.TaskLimit,
 		User: int64(e.UserTime), System: int64(e.SystemTime), MaxRSS: e.MaxRSS, At: e.At.UnixNano(), Unknown: e.Unknown,
 	}
 }
@@ -260,7 +264,7 @@ func (b *exitedBody) event() *Exited {
 		return nil
 	}
 	return &Exited{
-		ID: b.ID, Stream: string(b.Stream), PID: b.PID, Code: b.Code, Signal: b.Signal, Core: b.Core, OOM: b.OOM,
+		ID: b.ID, Stream: string(b.Stream), PID: b.PID, Code: b.Code, Signal: b.Signal, Core: b.Core, OOM: b.OOM, TaskLimit: b.Tasks,
 		UserTime: time.Duration(b.User), SystemTime: time.Duration(b.System), MaxRSS: b.MaxRSS, At: time.Unix(0, b.At), Unknown: b.Unknown,
 	}
 }

@@ -301,7 +301,7 @@ func TestNotesAreBounded(t *testing.T) {
 	l := startLinger(t)
 	r := l.dial(t)
 	if err := r.Note("s", make([]byte, maxNote+1)); err == nil {
-		t.Error("a note over 64 KiB was taken")
+		t.Error("a note over 4 MiB was taken")
 	}
 	if err := r.Note("s", bytes.Repeat([]byte{0xff}, maxNote)); err != nil {
 		t.Error(err)

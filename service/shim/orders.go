@@ -75,7 +75,7 @@ func (c *Client) Kill(id ID) error {
 	return c.send(&message{Type: msgKill, ID: id})
 }
 
-// Note leaves a blob of at most 64 KiB with the shim, for the keeper that
+// Note leaves a blob of at most 4 MiB with the shim, for the keeper that
 // connects next; it replaces the stream's earlier one. An empty blob removes
 // it.
 func (c *Client) Note(stream string, blob []byte) error {

@@ -69,7 +69,7 @@ const (
 const (
 	maxPacket  = 64 << 10 // bytes; a message longer than this goes by memfd
 	maxMessage = 16 << 20 // bytes; the kernel takes at most 6 MiB of arguments and environment
-	maxNote    = 64 << 10 // bytes of one note
+	maxNote    = 4 << 20  // bytes of one note: a command line and its environment, and what is around them
 	maxFDs     = 200      // beside one packet; the kernel takes 253
 )
 

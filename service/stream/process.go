@@ -19,6 +19,7 @@ type process struct {
 	pid     int
 	started time.Time
 	command []string // redacted
+	cgroup  string   // directory of its cgroup; "": none
 	stdin   streamfile.Stdin
 	plain   bool // stdin is a pipe, not a socket
 	askable bool // q or the end of its data ends it
@@ -83,7 +84,8 @@ func request(def *streamfile.Definition, l *streamfile.Launch) shim.SpawnRequest
 func (o *owner) adopt(def *streamfile.Definition, l *streamfile.Launch, c *shim.Child) *process {
 	p := &process{
 		id: c.ID, pid: c.PID, started: time.Now(), command: o.cfg.Redact.Args(l.Argv),
-		stdin: l.Stdin, plain: l.StdinPlain, pidfd: c.PIDFD, in: c.Stdin,
+		cgroup: c.Cgroup,
+		stdin:  l.Stdin, plain: l.StdinPlain, pidfd: c.PIDFD, in: c.Stdin,
 		control: l.Stdin == streamfile.StdinControl,
 	}
 	p.askable = l.Stdin == streamfile.StdinPipe && p.in != nil ||

@@ -25,6 +25,7 @@ type Snapshot struct {
 
 	PID         int       // 0: none
 	Child       shim.ID   // the shim's number of the process; 0: none
+	Cgroup      string    // directory of the process's cgroup; "": none
 	Started     time.Time // of this run; zero: none
 	StateSince  time.Time
 	NextRestart time.Time // zero: none pending

@@ -30,7 +30,7 @@ func (o *owner) snapshotCore() *Snapshot {
 	}
 	if m.pid != 0 {
 		s.Started = m.started
-		s.Child = o.proc.id
+		s.Child, s.Cgroup = o.proc.id, o.proc.cgroup
 	}
 	if m.state == StateRestarting {
 		s.NextRestart = m.due

@@ -150,3 +150,40 @@ func (l *Liveness) Excuse(d time.Duration) {
 		l.frameAt = l.frameAt.Add(d)
 	}
 }
+
+// LivenessState is all that a Liveness knows, for one that goes on judging the
+// same run in another process. A zero time stands for what has not happened.
+type LivenessState struct {
+	Frame   uint64
+	OutTime time.Duration
+	Size    uint64
+
+	LastAt  time.Time     // of the newest block
+	MovedAt time.Time     // when something last moved
+	FrameAt time.Time     // when frame last moved
+	Gap     time.Duration // the longest between two movements of frame
+}
+
+// State answers what l knows.
+func (l *Liveness) State() LivenessState {
+	s := LivenessState{Frame: l.frame, OutTime: l.outTime, Size: l.size, Gap: l.gap}
+	if l.blocks {
+		s.LastAt = l.lastAt
+	}
+	if l.moved {
+		s.MovedAt = l.movedAt
+	}
+	if l.frames {
+		s.FrameAt = l.frameAt
+	}
+	return s
+}
+
+// ResumeLiveness answers a Liveness that goes on from s.
+func ResumeLiveness(s LivenessState) Liveness {
+	return Liveness{
+		frame: s.Frame, outTime: s.OutTime, size: s.Size, gap: s.Gap,
+		blocks: !s.LastAt.IsZero(), moved: !s.MovedAt.IsZero(), frames: !s.FrameAt.IsZero(),
+		lastAt: s.LastAt, movedAt: s.MovedAt, frameAt: s.FrameAt,
+	}
+}

@@ -216,3 +216,19 @@ func TestMovementNamesTheFigures(t *testing.T) {
 		t.Errorf("%+v", m)
 	}
 }
+
+func TestAResumedLivenessJudgesAsTheOneItCameFrom(t *testing.T) {
+	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	var a ffmpeg.Liveness
+	for i := range 40 {
+		b := ffmpeg.ResumeLiveness(a.State())
+		if a != b {
+			t.Fatalf("after %d blocks %+v, resumed %+v", i, a, b)
+		}
+		block := ffmpeg.Block{HasFrame: i > 3, Frame: uint64(i / 7), HasOutTime: i > 2, OutTime: time.Duration(i/2) * time.Second, HasTotalSize: true, TotalSize: uint64(i)}
+		if m, n := a.Feed(block, now), b.Feed(block, now); m != n {
+			t.Errorf("block %d: %+v, resumed %+v", i, m, n)
+		}
+		now = now.Add(time.Second)
+	}
+}

@@ -82,6 +82,27 @@ func (s *LineSplitter) Flush(line func(raw []byte, stats bool)) {
 	s.emit(s.part, stats, line)
 }
 
+// Leave takes what is left of a line without an end, for a LineSplitter
+// elsewhere that goes on with Resume. long: the line is longer than Max, and
+// nothing of it will be told.
+func (s *LineSplitter) Leave() (part []byte, long bool) {
+	part, long = append([]byte(nil), s.part...), s.over
+	if s.cr {
+		part = append(part, '\r')
+	}
+	if long {
+		part = nil
+	}
+	s.part, s.over, s.cr = s.part[:0], false, false
+	return part, long
+}
+
+// Resume goes on with what Leave has answered, before the first Feed.
+func (s *LineSplitter) Resume(part []byte, long bool) {
+	s.Feed(part, func([]byte, bool) {}) // it has no end: nothing is told
+	s.over = s.over || long
+}
+
 // Cut is how many lines were longer than Max so far.
 func (s *LineSplitter) Cut() uint64 { return s.cut }
 

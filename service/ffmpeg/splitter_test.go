@@ -1,6 +1,7 @@
 package ffmpeg_test
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -111,5 +112,39 @@ func TestLineSplitterDropsTheLastKiBOfALineOfOneWord(t *testing.T) {
 	}
 	if strings.Trim(got[0], "ä") != "" {
 		t.Errorf("a character was cut: …%q", got[0][len(got[0])-4:])
+	}
+}
+
+func TestALineReadOnElsewhereIsWhole(t *testing.T) {
+	const text = "one\ntwo\r\nthree\rfour\n\n\rfive"
+	var want []string
+	collect := func(to *[]string) func([]byte, bool) {
+		return func(raw []byte, stats bool) { *to = append(*to, fmt.Sprintf("%s %v", raw, stats)) }
+	}
+	var whole ffmpeg.LineSplitter
+	whole.Feed([]byte(text), collect(&want))
+	whole.Flush(collect(&want))
+	for cut := range len(text) + 1 {
+		var got []string
+		var a, b ffmpeg.LineSplitter
+		a.Feed([]byte(text[:cut]), collect(&got))
+		b.Resume(a.Leave())
+		b.Feed([]byte(text[cut:]), collect(&got))
+		b.Flush(collect(&got))
+		if !slices.Equal(got, want) {
+			t.Errorf("cut at %d: %q, want %q", cut, got, want)
+		}
+	}
+}
+
+func TestNothingOfALongLineIsReadOnElsewhere(t *testing.T) {
+	a := ffmpeg.LineSplitter{Max: 10}
+	a.Feed([]byte("one two three"), func(raw []byte, _ bool) { t.Errorf("%q", raw) })
+	var b ffmpeg.LineSplitter
+	b.Resume(a.Leave())
+	var got []string
+	b.Feed([]byte(" four\nfive\n"), func(raw []byte, _ bool) { got = append(got, string(raw)) })
+	if !slices.Equal(got, []string{"five"}) {
+		t.Errorf("%q", got)
 	}
 }

@@ -89,6 +89,19 @@ func (s *Source) Finish() []byte {
 	return data
 }
 
+// Leave stops reading, closes the file, and answers what Take has not. What
+// the pipe still holds stays there, for whoever reads it next: with Take's,
+// every byte is read once. It belongs to the goroutine that owns the stream.
+func (s *Source) Leave() []byte {
+	s.mu.Lock()
+	data := s.buf
+	s.buf = nil
+	s.end(nil)
+	s.mu.Unlock()
+	s.pump.forget(s.token)
+	return data
+}
+
 // begin has the source watched for the first time.
 func (s *Source) begin() error {
 	s.mu.Lock()

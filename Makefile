@@ -12,7 +12,7 @@ PROGRAMS := ffkeeperd ffkeeper-shim ffkeeperctl
 GO := GOFLAGS="-buildvcs=false $$GOFLAGS" go
 
 .DEFAULT_GOAL := build
-.PHONY: build run test lint bench fuzz install uninstall clean help
+.PHONY: build run test test-vm lint bench fuzz install uninstall clean help
 
 build: ## build the programs into bin/
 	$(GO) build -trimpath -ldflags "-X main.version=$(VERSION)" -o bin/ $(addprefix ./cmd/,$(PROGRAMS))
@@ -25,10 +25,18 @@ test: build ## run every test, with the race detector and on a booted systemd
 # -count=1: Go's cache does not know of the programs that tests build and install.
 	@$(GO) run ./packaging/dev/testcount -count=1 -race -p 2 -timeout 5m ./...
 
+test-vm: build ## run the tests that need a kernel of their own, in a virtual machine
+	@packaging/dev/deps vm
+	@$(GO) build -o bin/vmtest ./packaging/vmtest
+	@CGO_ENABLED=0 $(GO) run ./packaging/dev/testcount -count=1 -tags vmtest -timeout 5m \
+		-exec "'$(CURDIR)/bin/vmtest'" ./packaging/vmtest/inside
+
 lint: ## gofmt, go vet, staticcheck
 	@unformatted=$$(gofmt -l .); [ -z "$$unformatted" ] || { echo "gofmt would change:"; echo "$$unformatted"; exit 1; }
 	$(GO) vet ./...
+	$(GO) vet -tags vmtest ./packaging/vmtest/...
 	$(GO) tool staticcheck ./...
+	$(GO) tool staticcheck -tags vmtest ./packaging/vmtest/...
 
 bench: build ## measure beside supervisord and print a table
 	@packaging/dev/deps bench
@@ -52,4 +60,4 @@ clean: ## remove what was built
 	rm -rf bin
 
 help: ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1	\2/p' $(MAKEFILE_LIST) | expand -t 18
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1	\2/p' $(MAKEFILE_LIST) | expand -t 18

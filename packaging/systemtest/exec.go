@@ -23,14 +23,22 @@ type Result struct {
 
 // Path is where a file of the host is found from here.
 func (h *Host) Path(path string) string {
+	if h.leader == 0 {
+		return path
+	}
 	return "/proc/" + strconv.Itoa(h.leader) + "/root" + path
 }
 
 // Command prepares a command that runs on the host as root, with a clean
 // environment, outside all of its units.
 func (h *Host) Command(ctx context.Context, argv ...string) *exec.Cmd {
-	args := append([]string{"-t", strconv.Itoa(h.leader), "--all", "--root", "--wd", "--",
-		"env", "-i", "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "LANG=C.UTF-8"}, argv...)
+	args := append([]string{"env", "-i", "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "LANG=C.UTF-8"}, argv...)
+	if h.leader == 0 {
+		cmd := exec.CommandContext(ctx, args[0], args[1:]...)
+		cmd.WaitDelay = time.Second
+		return cmd
+	}
+	args = append([]string{"-t", strconv.Itoa(h.leader), "--all", "--root", "--wd", "--"}, args...)
 	cmd := exec.CommandContext(ctx, "nsenter", args...)
 	// nsenter forks to be in the host's process namespace, so the command is
 	// its child. Were nsenter killed first, its child would fall to this

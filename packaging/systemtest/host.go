@@ -43,7 +43,7 @@ type Host struct {
 	t      testing.TB
 	dir    string
 	name   string
-	leader int // the host's systemd, as seen from here
+	leader int // the host's systemd, as seen from here; 0: it is this machine
 	nspawn int
 	exited chan struct{} // closed when nothing of it is left
 	stop   sync.Once
@@ -75,6 +75,10 @@ func Boot(t testing.TB, seed string) *Host {
 	t.Cleanup(h.Stop)
 	return h
 }
+
+// Here is the machine that the test itself runs on, where that one is booted
+// for nothing else. It is never stopped.
+func Here(t testing.TB) *Host { return &Host{t: t} }
 
 // canBoot tries once, with a host as plain as can be, so that a host that
 // fails for what a test put on it is a failure and not skipped.

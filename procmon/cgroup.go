@@ -127,7 +127,12 @@ type CPUStat struct {
 
 // ReadCPUStat reads cpu.stat in the directory of a cgroup of version 2.
 func ReadCPUStat(dir string) (CPUStat, error) {
-	v, err := readKeys(filepath.Join(dir, "cpu.stat"))
+	var r fileReader
+	return r.cpuStat(dir)
+}
+
+func (r *fileReader) cpuStat(dir string) (CPUStat, error) {
+	v, err := r.keys(filepath.Join(dir, "cpu.stat"))
 	if err != nil {
 		return CPUStat{}, err
 	}
@@ -147,7 +152,12 @@ type MemoryEvents struct {
 // ReadMemoryEvents reads memory.events in the directory of a cgroup of
 // version 2. Without the memory controller there is none: os.ErrNotExist.
 func ReadMemoryEvents(dir string) (MemoryEvents, error) {
-	v, err := readKeys(filepath.Join(dir, "memory.events"))
+	var r fileReader
+	return r.memoryEvents(dir)
+}
+
+func (r *fileReader) memoryEvents(dir string) (MemoryEvents, error) {
+	v, err := r.keys(filepath.Join(dir, "memory.events"))
 	if err != nil {
 		return MemoryEvents{}, err
 	}
@@ -158,20 +168,27 @@ func ReadMemoryEvents(dir string) (MemoryEvents, error) {
 // cgroup of version 2. Without the memory controller there is none:
 // os.ErrNotExist.
 func ReadMemoryCurrent(dir string) (uint64, error) {
-	name := filepath.Join(dir, "memory.current")
-	text, err := os.ReadFile(name)
+	var r fileReader
+	name := filepath.Join(dir, memoryCurrent)
+	text, err := r.read(name)
 	if err != nil {
 		return 0, err
 	}
-	n, err := strconv.ParseUint(string(bytes.TrimSpace(text)), 10, 64)
+	n, err := parseNumber(text)
 	if err != nil {
 		return 0, fmt.Errorf("cannot read %s: %w", name, err)
 	}
 	return n, nil
 }
 
-func readKeys(name string) (map[string]uint64, error) {
-	text, err := os.ReadFile(name)
+const memoryCurrent = "memory.current"
+
+func parseNumber(text []byte) (uint64, error) {
+	return strconv.ParseUint(string(bytes.TrimSpace(text)), 10, 64)
+}
+
+func (r *fileReader) keys(name string) (map[string]uint64, error) {
+	text, err := r.read(name)
 	if err != nil {
 		return nil, err
 	}

@@ -163,7 +163,7 @@ func TestCgroupOfARealProcess(t *testing.T) {
 }
 
 // cgroup2Mount is where version 2 is mounted, by the file system's own word.
-func cgroup2Mount(t *testing.T) string {
+func cgroup2Mount(t testing.TB) string {
 	for _, dir := range []string{"/sys/fs/cgroup", "/sys/fs/cgroup/unified"} {
 		var s unix.Statfs_t
 		if unix.Statfs(dir, &s) == nil && s.Type == unix.CGROUP2_SUPER_MAGIC {

@@ -44,13 +44,6 @@ func NewHost() *Host {
 	return h
 }
 
-// Pressure is the kernel's pressure stall information: nil for what it has
-// not, be it an old kernel, one built or booted without PSI, or a unit with
-// ProcSubset=pid.
-type Pressure struct {
-	CPU, Memory, IO *procfs.PSIStats
-}
-
 // Pressure reads /proc/pressure.
 func (h *Host) Pressure() Pressure {
 	return Pressure{h.pressure("cpu"), h.pressure("memory"), h.pressure("io")}

@@ -42,6 +42,9 @@ type Options struct {
 	FFmpeg string
 	// Shim connects to the shim; nil runs it in this process.
 	Shim ShimConnector
+	// Version is this program's: a shim of another one is replaced by
+	// UpgradeShim.
+	Version string
 	// Log receives everything; nil is slog's default.
 	Log slog.Handler
 }
@@ -62,8 +65,12 @@ type Keeper struct {
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
 	closed atomic.Bool
+	ending sync.Once
 
 	reloading chan struct{} // capacity 1: one reload at a time
+
+	// What an earlier keeper left, until it is claimed; New's and Add's.
+	inherited map[string]*stream.Inheritance
 
 	mu    sync.RWMutex
 	set   map[string]*member
@@ -80,11 +87,14 @@ type member struct {
 	cancel context.CancelFunc
 	starts atomic.Uint64 // how often a start has been asked for
 	going  bool          // its file is gone and it has been told
+	orphan bool          // its file was gone when it was taken over: it goes on for now
 	gone   chan struct{} // closed when it has left the set
 }
 
-// New makes a keeper, connects to the shim and reads the stream files. It
-// starts nothing: see Autostart. Close ends it.
+// New makes a keeper, connects to the shim and reads the stream files. Streams
+// that an earlier keeper left with that shim go on as they are: what runs runs
+// on, what waits for its restart waits on. Nothing else is started: see
+// Autostart. Close ends the keeper.
 func New(opts Options) (*Keeper, error) {
 	if opts.FFmpeg == "" {
 		opts.FFmpeg = "ffmpeg"
@@ -107,16 +117,18 @@ func New(opts Options) (*Keeper, error) {
 		reloading: make(chan struct{}, 1),
 	}
 	k.ctx, k.cancel = context.WithCancel(context.Background())
-	k.link = &link{connect: opts.Shim, log: k.log, event: k.route, lost: k.shimLost, back: k.shimBack, poke: make(chan struct{}, 1)}
+	k.link = &link{connect: opts.Shim, log: k.log, event: k.route, lost: k.shimLost, back: k.shimBack, failed: make(chan error, 1)}
 	if err := k.link.open(k.ctx); err != nil {
 		k.cancel()
 		p.Close()
 		return nil, fmt.Errorf("cannot start the keeper: %w", err)
 	}
+	k.inherited = k.link.inherited()
+	k.load()
+	k.link.deliver()
 	k.wg.Go(func() { k.link.run(k.ctx) })
 	k.sampler.init(k)
 	k.wg.Go(func() { k.sampler.run(k.ctx) })
-	k.load()
 	return k, nil
 }
 
@@ -124,22 +136,33 @@ func New(opts Options) (*Keeper, error) {
 // in-process shim or one that is our child; who wants them finished properly
 // calls StopAll first.
 func (k *Keeper) Close() error {
-	k.mu.Lock() // nothing is added from now on
-	again := k.closed.Swap(true)
-	k.mu.Unlock()
-	if again {
-		return nil
-	}
-	k.link.close()
-	k.cancel()
-	k.wg.Wait()
-	k.link.close() // one that took the place of a lost shim meanwhile
-	return k.pump.Close()
+	var err error
+	k.ending.Do(func() {
+		k.shut()
+		k.link.close()
+		k.cancel()
+		k.wg.Wait()
+		k.link.close() // one that took the place of a lost shim meanwhile
+		err = k.pump.Close()
+	})
+	return err
+}
+
+// shut: nothing is added from now on, and no event is acted upon.
+func (k *Keeper) shut() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.closed.Store(true)
 }
 
 // Leave tells the shim to end once nothing of any stream is left, as a shim
 // with a socket otherwise goes on alone. It is the last thing before Close.
 func (k *Keeper) Leave() error { return k.link.leave() }
+
+// Failed tells, once, that the keeper cannot go on: it has lost the connection
+// to a shim that still holds its streams. They run on; a new keeper takes them
+// over.
+func (k *Keeper) Failed() <-chan error { return k.link.failed }
 
 // Redactor is the keeper's: who logs or shows anything uses it.
 func (k *Keeper) Redactor() *redact.Redactor { return k.redact }
@@ -177,30 +200,35 @@ func (k *Keeper) Add(def *streamfile.Definition, h Hooks) error {
 	if circle := k.circleLocked(def); circle != "" {
 		return &Error{Kind: BadSetting, Text: def.Name + ": After= and Requires= go round in a circle: " + circle}
 	}
-	k.addLocked(def.Name, def, "", "", h, true)
+	k.addLocked(&member{added: true, def: def}, stream.Config{Name: def.Name, Definition: def}, h)
 	k.graph = k.graphLocked()
 	return nil
 }
 
 func errClosed() error { return &Error{Kind: Busy, Text: "the keeper is ending"} }
 
-// addLocked makes the stream and runs it.
-func (k *Keeper) addLocked(name string, def *streamfile.Definition, broken, source string, h Hooks, added bool) *member {
-	m := &member{added: added, def: def, broken: broken, gone: make(chan struct{})}
-	m.Stream = stream.New(stream.Config{
-		Name: name, Definition: def, Broken: broken, Source: source,
-		Shim: k.link, Pump: k.pump, Log: k.streams, Redact: k.redact,
-		Publish:   func(t stream.Transition) { k.publish(m, t) },
-		AwaitDeps: k.awaitDeps, HostSlow: k.sampler.hostSlow,
-		StartOther: func(other string) { k.startOther(name, other) },
-		Command:    h.Command, OnRestart: h.OnRestart, OnFailure: h.OnFailure,
-	})
+// addLocked makes the stream that cfg says and runs it. What an earlier keeper
+// left of it becomes its own.
+func (k *Keeper) addLocked(m *member, cfg stream.Config, h Hooks) {
+	m.gone = make(chan struct{})
+	cfg.Shim, cfg.Pump, cfg.Log, cfg.Redact = k.link, k.pump, k.streams, k.redact
+	cfg.Publish = func(t stream.Transition) { k.publish(m, t) }
+	cfg.AwaitDeps, cfg.HostSlow = k.awaitDeps, k.sampler.hostSlow
+	cfg.StartOther = func(other string) { k.startOther(cfg.Name, other) }
+	cfg.Command, cfg.OnRestart, cfg.OnFailure = h.Command, h.OnRestart, h.OnFailure
+	cfg.Lasting, cfg.Loader = k.link.lasting(), k.loader()
+	cfg.Inherited = k.inherited[cfg.Name]
+	delete(k.inherited, cfg.Name)
+	m.Stream = stream.New(cfg)
 	var ctx context.Context
 	ctx, m.cancel = context.WithCancel(k.ctx)
-	k.set[name] = m
+	k.set[cfg.Name] = m
+	core := m.Core()
+	if core.PID != 0 {
+		k.byPID[core.PID] = cfg.Name
+	}
 	k.wg.Go(func() { m.Run(ctx) })
-	k.hub.send(Event{Type: EventNew, Name: name, Snapshot: m.Core()})
-	return m
+	k.hub.send(Event{Type: EventNew, Name: cfg.Name, Snapshot: core})
 }
 
 // publish is called by a stream's owner for each transition.

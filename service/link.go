@@ -2,6 +2,7 @@ package service
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -23,19 +24,9 @@ type ShimConnector func(ctx context.Context, h shim.Handler) (*shim.Client, erro
 const (
 	linkRetryFirst = 50 * time.Millisecond
 	linkRetryMost  = 5 * time.Second
-	// leftoverWait is how long a shim's processes of an earlier keeper may
-	// take to end before theirs is taken as stuck.
-	leftoverWait = 10 * time.Second
 )
 
 var errShimLost = fmt.Errorf("not connected: %w", shim.ErrLost)
-
-// Each shim counts its children from 1. To the streams an ID also says which
-// shim it is of, so that what a stream that has not heard of a loss yet asks
-// for never hits a child of the next shim.
-const shimShift = 40
-
-func globalID(shimNumber uint64, id shim.ID) shim.ID { return shim.ID(shimNumber<<shimShift) | id }
 
 // connection is a client and which one it is since the keeper began.
 type connection struct {
@@ -45,7 +36,8 @@ type connection struct {
 
 // local is the shim's own number of a child; false: it is of another shim.
 func (c *connection) local(id shim.ID) (shim.ID, bool) {
-	return id & (1<<shimShift - 1), uint64(id)>>shimShift == c.number
+	number, local := stream.LocalID(id)
+	return local, number == c.number
 }
 
 // link is the one connection to the shim, whichever that is at the moment.
@@ -59,17 +51,18 @@ type link struct {
 	client atomic.Pointer[connection]
 	number uint64 // of the newest connection; only open touches it
 	closed atomic.Bool
-	poke   chan struct{} // capacity 1: something has ended
+	failed chan error // capacity 1: the keeper cannot go on
 
 	mu    sync.Mutex
-	ended map[shim.ID]bool // of which nothing is left, while clear looks on
+	wait  bool         // events are held back until deliver
+	early []shim.Event // in the meantime
 }
 
-// open connects, and ends what the shim still holds for an earlier keeper: no
-// stream may run twice.
+// open connects. Events are held back until deliver, so that whom they are
+// about can be made first.
 func (l *link) open(ctx context.Context) error {
 	l.mu.Lock()
-	l.ended = make(map[shim.ID]bool)
+	l.wait, l.early = true, nil
 	l.mu.Unlock()
 	l.number++
 	number := l.number
@@ -77,83 +70,63 @@ func (l *link) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := l.clear(ctx, c); err != nil {
-		c.Close()
-		return err
-	}
-	l.mu.Lock()
-	l.ended = nil
-	l.mu.Unlock()
 	l.client.Store(&connection{c, number})
 	return nil
 }
 
-// handle takes the shim's events: those of leftovers are for clear.
+// handle takes the shim's events, on its reader's goroutine.
 func (l *link) handle(number uint64, ev shim.Event) {
 	switch e := ev.(type) {
 	case shim.Exited:
-		e.ID = globalID(number, e.ID)
+		e.ID = stream.GlobalID(number, e.ID)
 		ev = e
 	case shim.Empty:
-		l.mu.Lock()
-		if l.ended != nil {
-			l.ended[e.ID] = true
-		}
-		l.mu.Unlock()
-		select {
-		case l.poke <- struct{}{}:
-		default:
-		}
-		e.ID = globalID(number, e.ID)
+		e.ID = stream.GlobalID(number, e.ID)
 		ev = e
 	case shim.Warning:
 		l.log.Warn(e.Text)
 		return
 	}
+	l.mu.Lock()
+	if l.wait {
+		l.early = append(l.early, ev)
+		l.mu.Unlock()
+		return
+	}
+	l.mu.Unlock()
 	l.event(ev)
 }
 
-// clear ends what an earlier keeper left.
-func (l *link) clear(ctx context.Context, c *shim.Client) error {
-	hello := c.Hello()
-	left := 0
-	for _, held := range hello.Children {
-		for _, f := range []*os.File{held.PIDFD, held.Stdin, held.Stdout, held.Stderr, held.Progress} {
-			if f != nil {
-				f.Close()
-			}
-		}
-		if !held.Empty {
-			left++
-			l.log.Warn("ending a process of an earlier keeper", "FFKEEPER_STREAM", held.Stream, "FFKEEPER_PID", held.PID)
-			c.Kill(held.ID)
-		}
-		c.Forget(held.ID)
-	}
-	if left == 0 {
-		return nil
-	}
-	ctx, cancel := context.WithTimeout(ctx, leftoverWait)
-	defer cancel()
-	for _, held := range hello.Children {
-		for !held.Empty && !l.hasEnded(held.ID) {
-			select {
-			case <-l.poke:
-			case <-c.Lost():
-				return c.Err()
-			case <-ctx.Done():
-				return fmt.Errorf("process %d of stream %s, of an earlier keeper, does not end", held.PID, held.Stream)
-			}
-		}
-	}
-	return nil
-}
-
-func (l *link) hasEnded(id shim.ID) bool {
+// deliver lets events through, those held back first.
+func (l *link) deliver() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.ended[id]
+	for _, ev := range l.early {
+		l.event(ev)
+	}
+	l.wait, l.early = false, nil
 }
+
+// inherited is what the shim holds of an earlier keeper's streams.
+func (l *link) inherited() map[string]*stream.Inheritance {
+	c := l.client.Load()
+	hello := c.Hello()
+	children := make([]*shim.Held, len(hello.Children))
+	for i := range hello.Children {
+		held := hello.Children[i]
+		held.ID = stream.GlobalID(c.number, held.ID)
+		if held.Exited != nil {
+			exited := *held.Exited
+			exited.ID = held.ID
+			held.Exited = &exited
+		}
+		children[i] = &held
+	}
+	return stream.Inheritances(hello.Notes, children)
+}
+
+// lasting: the shim goes on when this keeper is gone.
+func (l *link) lasting() bool { return l.client.Load().Stays() }
 
 // run watches the shim and replaces a lost one until ctx ends.
 func (l *link) run(ctx context.Context) {
@@ -171,9 +144,27 @@ func (l *link) run(ctx context.Context) {
 		if !l.reopen(ctx) {
 			return
 		}
+		if err := l.renewed(); err != nil {
+			l.failed <- err
+			return
+		}
+		l.deliver()
 		l.log.Info("connected to a new shim")
 		l.back()
 	}
+}
+
+// renewed says whether the shim connected to is another than before, and so
+// has nothing. The same one, of which only the connection was lost, still has
+// every process, and the streams here know no longer which; a keeper that
+// starts anew takes them over as they are.
+func (l *link) renewed() error {
+	for _, held := range l.client.Load().Hello().Children {
+		if !held.Empty {
+			return fmt.Errorf("the connection to the shim was lost, and the shim was not: it still holds process %d of %s", held.PID, held.Stream)
+		}
+	}
+	return nil
 }
 
 func (l *link) reopen(ctx context.Context) bool {
@@ -255,7 +246,7 @@ func (l *link) Spawn(req shim.SpawnRequest, extra []*os.File, done func(*shim.Ch
 	}
 	c.Spawn(req, extra, func(child *shim.Child, err error) {
 		if child != nil {
-			child.ID = globalID(c.number, child.ID)
+			child.ID = stream.GlobalID(c.number, child.ID)
 		}
 		done(child, err)
 	})
@@ -283,6 +274,26 @@ func (l *link) CloseEnd(id shim.ID, end shim.End) error {
 
 func (l *link) Forget(id shim.ID) error { return l.about(id, (*shim.Client).Forget) }
 
+func (l *link) Note(key string, blob []byte) error {
+	c := l.current()
+	if c == nil {
+		return nil // the next shim is told all anew
+	}
+	if err := c.Note(key, blob); !errors.Is(err, shim.ErrLost) {
+		return err
+	}
+	return nil
+}
+
+// flush waits until the shim has dealt with all that was sent.
+func (l *link) flush(ctx context.Context) error {
+	c := l.current()
+	if c == nil {
+		return errShimLost
+	}
+	return c.Ping(ctx)
+}
+
 func (l *link) IO(ctx context.Context, ids []shim.ID) (map[shim.ID]shim.IO, error) {
 	c := l.current()
 	if c == nil {
@@ -300,7 +311,7 @@ func (l *link) IO(ctx context.Context, ids []shim.ID) (map[shim.ID]shim.IO, erro
 	}
 	out := make(map[shim.ID]shim.IO, len(io))
 	for id, counters := range io {
-		out[globalID(c.number, id)] = counters
+		out[stream.GlobalID(c.number, id)] = counters
 	}
 	return out, nil
 }

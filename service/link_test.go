@@ -17,12 +17,13 @@ func TestAnIDOfALostShimHitsNothingOfTheNextOne(t *testing.T) {
 	events := make(chan shim.Event, 10)
 	l := &link{
 		connect: func(_ context.Context, h shim.Handler) (*shim.Client, error) { return shim.InProcess(h) },
-		log:     slog.New(slog.DiscardHandler), event: func(ev shim.Event) { events <- ev }, poke: make(chan struct{}, 1),
+		log:     slog.New(slog.DiscardHandler), event: func(ev shim.Event) { events <- ev }, failed: make(chan error, 1),
 	}
 	spawn := func() *shim.Child {
 		if err := l.open(t.Context()); err != nil {
 			t.Fatal(err)
 		}
+		l.deliver()
 		got := make(chan *shim.Child, 1)
 		l.Spawn(shim.SpawnRequest{Stream: "s", Path: "/bin/sleep", Argv: []string{"sleep", "1000"}}, nil, func(c *shim.Child, err error) {
 			if err != nil {

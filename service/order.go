@@ -220,12 +220,13 @@ func (k *Keeper) StartAll(ctx context.Context, o CallOptions) []Failure {
 	return k.startSome(ctx, k.Names(), o)
 }
 
-// Autostart starts the streams with Autostart=yes and answers at once.
+// Autostart starts the streams with Autostart=yes and answers at once. Those
+// that an earlier keeper left are as they were wanted then.
 func (k *Keeper) Autostart(ctx context.Context) []Failure {
 	var names []string
 	k.mu.RLock()
 	for name, m := range k.set {
-		if m.def != nil && m.broken == "" && m.def.Autostart {
+		if m.def != nil && m.broken == "" && m.def.Autostart && !m.Known() {
 			names = append(names, name)
 		}
 	}

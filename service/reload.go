@@ -40,18 +40,57 @@ func (k *Keeper) read() *streamfile.Set {
 
 // load fills the set for the first time.
 func (k *Keeper) load() {
-	if len(k.opts.Path) == 0 {
-		return
+	var set *streamfile.Set
+	if len(k.opts.Path) > 0 {
+		set = k.read()
 	}
-	set := k.read()
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	for name, e := range set.Streams {
-		if !e.Masked {
-			k.addLocked(name, e.Definition, problems(e), mainFile(e), Hooks{}, false)
+	if set != nil {
+		for _, e := range set.Streams {
+			if !e.Masked {
+				k.addFileLocked(e)
+			}
 		}
+		k.keepOrphansLocked(set)
 	}
 	k.graph = k.graphLocked()
+}
+
+// addFileLocked makes the stream that files say.
+func (k *Keeper) addFileLocked(e *streamfile.Entry) {
+	broken := problems(e)
+	k.addLocked(&member{def: e.Definition, broken: broken},
+		stream.Config{Name: e.Name, Definition: e.Definition, Broken: broken, Source: mainFile(e)}, Hooks{})
+}
+
+// keepOrphansLocked makes streams of those that run and have no file any more:
+// it went while there was no keeper, and nobody has asked for a reload. Those
+// that come by Add are for Add; of the rest nothing needs to be known.
+func (k *Keeper) keepOrphansLocked(set *streamfile.Set) {
+	l := k.loader()
+	for name, in := range k.inherited {
+		def := in.Definition(l)
+		switch {
+		case def != nil && def.Source == "":
+			// Of Add.
+		case in.Held != nil:
+			source := ""
+			if def != nil {
+				source = def.Source
+			}
+			k.addLocked(&member{def: def, orphan: true}, stream.Config{Name: name, FileGone: true, Source: source}, Hooks{})
+		case len(set.Errors) > 0:
+			// Its file may only be out of reach for now.
+		default:
+			for _, job := range in.Jobs {
+				k.link.Kill(job.ID)
+				k.link.Forget(job.ID)
+			}
+			stream.DropNotes(k.link, name)
+			delete(k.inherited, name)
+		}
+	}
 }
 
 // problems is all that is wrong with a stream's files, a line each; "" where
@@ -118,13 +157,13 @@ func (k *Keeper) Reload(ctx context.Context) ([]Change, error) {
 		case m != nil && m.going:
 			change(ChangeError, name, name+": the stream of its earlier file has not ended yet")
 		case m == nil:
-			k.addLocked(name, e.Definition, problems(e), mainFile(e), Hooks{}, false)
+			k.addFileLocked(e)
 			if e.Definition == nil {
 				change(ChangeError, name, problems(e))
 				continue
 			}
 			change(ChangeAdded, name, e.Definition.Source)
-			if e.Definition.Autostart {
+			if e.Definition.Autostart && !k.set[name].Known() {
 				fresh = append(fresh, name)
 			}
 		case m.added:
@@ -137,9 +176,9 @@ func (k *Keeper) Reload(ctx context.Context) ([]Change, error) {
 			}
 		case m.def != nil && set.Unreadable(m.def):
 			// What another directory has for it now is not what is meant.
-		case m.broken != "" || m.def == nil || m.def.Digest != e.Definition.Digest:
+		case m.broken != "" || m.def == nil || m.orphan || m.def.Digest != e.Definition.Digest:
 			change(ChangeChanged, name, e.Definition.Source)
-			m.def, m.broken = e.Definition, ""
+			m.def, m.broken, m.orphan = e.Definition, "", false
 			changed = append(changed, m)
 		}
 	}

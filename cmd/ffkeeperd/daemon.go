@@ -12,6 +12,7 @@ import (
 	"github.com/ffkeeper/ffkeeper/service"
 	"github.com/ffkeeper/ffkeeper/service/journal"
 	"github.com/ffkeeper/ffkeeper/service/notify"
+	"github.com/ffkeeper/ffkeeper/service/stream"
 )
 
 // daemon is everything ffkeeperd consists of.
@@ -23,6 +24,7 @@ type daemon struct {
 	keeper   *service.Keeper
 	private  *dbusapi.PrivateBus // nil unless FFKEEPER_BUS=private
 	bus      *dbusapi.Server
+	busDone  chan struct{} // closed when the bus is no longer served; nil: it never was
 }
 
 // flushWait bounds how long the end waits for the journal to take the last
@@ -43,7 +45,7 @@ func newDaemon(s Settings) (*daemon, error) {
 		return nil, err
 	}
 	d.keeper, err = service.New(service.Options{
-		Path: s.StreamPath, FFmpeg: string(s.FFmpeg), Shim: connector(s), Log: d.handler,
+		Path: s.StreamPath, FFmpeg: string(s.FFmpeg), Shim: connector(s), Log: d.handler, Version: version,
 	})
 	if err != nil {
 		return nil, err
@@ -52,7 +54,7 @@ func newDaemon(s Settings) (*daemon, error) {
 }
 
 // serve runs until a signal, the bus or ctx ends it, stops all streams
-// properly, and lets go of everything.
+// properly or hands them over, and lets go of everything.
 func (d *daemon) serve(ctx context.Context, signals <-chan os.Signal) error {
 	defer d.close()
 	err := d.run(ctx, signals)
@@ -65,24 +67,29 @@ func (d *daemon) serve(ctx context.Context, signals <-chan os.Signal) error {
 func (d *daemon) run(ctx context.Context, signals <-chan os.Signal) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	d.log.Info("ffkeeperd "+version+" begins", "streams", len(d.keeper.Names()))
+	d.log.Info("ffkeeperd "+version+" begins", "streams", len(d.keeper.Names()), "taken_over", alive(d.keeper.Cores()))
 	d.keeper.Autostart(ctx)
+	go d.keeper.UpgradeShim(ctx)
 
 	address := string(d.settings.Bus)
 	if address == "private" {
 		var err error
 		if d.private, err = dbusapi.StartPrivateBus(ctx, string(d.settings.StateDir)); err != nil {
-			return d.stop(err)
+			return d.leave(cancel, err)
 		}
 		address = d.private.Address()
 	}
 	var err error
 	d.bus, err = dbusapi.New(&reloader{d.keeper, d.notifier}, dbusapi.Options{Bus: address, Version: version, Log: d.log})
 	if err != nil {
-		return d.stop(err)
+		return d.leave(cancel, err)
 	}
 	busEnd := make(chan error, 1)
-	go func() { busEnd <- d.bus.Run(ctx) }()
+	d.busDone = make(chan struct{})
+	go func() {
+		defer close(d.busDone)
+		busEnd <- d.bus.Run(ctx)
+	}()
 	go d.watchdog(ctx)
 	d.deadlockOnSignal()
 	ready := d.bus.Ready()
@@ -93,11 +100,17 @@ func (d *daemon) run(ctx context.Context, signals <-chan os.Signal) error {
 			d.notifier.Ready()
 			go d.status(ctx)
 		case err := <-busEnd:
-			return d.stop(err)
+			return d.leave(cancel, err)
+		case err := <-d.keeper.Failed():
+			return err
 		case s := <-signals:
 			if s == syscall.SIGHUP {
 				go d.reload(ctx)
 				continue
+			}
+			if why := d.handOver(ctx); why != "" {
+				d.log.Info("leaving the streams to the next keeper", "signal", s.String(), "job", why)
+				return d.leave(cancel, nil)
 			}
 			d.log.Info("stopping", "signal", s.String())
 			return d.stop(nil)
@@ -105,6 +118,53 @@ func (d *daemon) run(ctx context.Context, signals <-chan os.Signal) error {
 			return d.stop(nil)
 		}
 	}
+}
+
+// handOver says whether a signal to end means this keeper and not the streams,
+// and by which job of ours: they run on where the shim does, and where systemd
+// does not want the service stopped.
+func (d *daemon) handOver(ctx context.Context) notify.JobKind {
+	if !d.keeper.Lasting() {
+		return ""
+	}
+	job, err := notify.Job(ctx)
+	switch {
+	case err != nil:
+		// With no word from systemd the streams are the safer for being left
+		// alone: at a shutdown the shim stops them, too.
+		d.log.Warn("cannot tell a stop from a restart, so the streams run on", "error", err)
+		return job
+	case job == notify.JobStop, job == notify.JobNoService:
+		return ""
+	}
+	return job
+}
+
+// leave ends this keeper and leaves the streams to the next one, or stops them
+// where there can be none. why is the error to end with.
+func (d *daemon) leave(cancel context.CancelFunc, why error) error {
+	if !d.keeper.Lasting() {
+		return d.stop(why)
+	}
+	d.notifier.Stopping()
+	cancel() // what is asked from now on is for the next keeper
+	if d.busDone != nil {
+		<-d.busDone
+	}
+	if err := d.keeper.HandOver(context.Background()); err != nil {
+		d.log.Error("cannot hand over in good order; the next keeper will know less", "error", err)
+	}
+	return why
+}
+
+// alive counts the streams that have a process.
+func alive(streams []*stream.Snapshot) (n int) {
+	for _, s := range streams {
+		if s.PID != 0 {
+			n++
+		}
+	}
+	return n
 }
 
 // stop stops all streams, however long their files take, and tells systemd so

@@ -24,6 +24,7 @@ func reasons() []reason {
 		{stream.ReasonSignal, retried, "a signal from elsewhere ended it; FFKEEPER_EXIT_CODE= is minus its number."},
 		{stream.ReasonCoreDump, retried, "it crashed and dumped core: coredumpctl shows where."},
 		{stream.ReasonOOMKill, retried, "the kernel killed it for want of memory: see MemoryMax= and the host's memory."},
+		{stream.ReasonTaskLimit, retried, "it had as many threads and processes as TasksMax= allows, could not start another, and ended."},
 		{stream.ReasonUnknownExit, retried, "it is gone, and how it ended is not known."},
 		{stream.ReasonShimLost, given, "the shim that held it is gone, and the process with it."},
 		{stream.ReasonStalled, stalled, "nothing has come out of it for ActivityTimeoutSec=, though its process is alive."},

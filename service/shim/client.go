@@ -21,6 +21,7 @@ type Client struct {
 	hello   Hello
 	after   func() error // what is left to do once the connection has ended; says why, if it knows
 	local   bool         // the server is in this process and keeps no duplicates
+	stays   bool         // the server goes on when this client is gone
 	doomed  map[ID]bool  // children nobody knows of: see spawnFailed. The reader's alone
 
 	mu      sync.Mutex
@@ -275,6 +276,9 @@ func (c *Client) send(m *message) error {
 // Hello is what the shim held when the client connected. The files in it
 // belong to the first who calls.
 func (c *Client) Hello() Hello { return c.hello }
+
+// Stays says whether the shim goes on without this client: it was dialled.
+func (c *Client) Stays() bool { return c.stays }
 
 // Lost is closed when the shim is gone, after the last event and after every
 // pending Spawn has failed. Where the shim was launched by this client, what

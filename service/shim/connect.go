@@ -58,7 +58,7 @@ func Dial(ctx context.Context, path string, h Handler) (*Client, error) {
 	}
 	stop := context.AfterFunc(ctx, func() { c.file.SetReadDeadline(time.Unix(1, 0)) })
 	defer stop()
-	return connect(c, h, deadline, func(*Client) {})
+	return connect(c, h, deadline, func(cl *Client) { cl.stays = true })
 }
 
 // Option changes how InProcess and Launch run a shim.

@@ -27,6 +27,8 @@ const (
 	KindFlood      Kind = "flood"
 	KindHookFailed Kind = "hook-failed"
 	KindRemoved    Kind = "removed"
+	KindAdopted    Kind = "adopted"
+	KindUnread     Kind = "unread"
 )
 
 // EventKind is a row of the table of events.
@@ -64,5 +66,7 @@ func EventKinds() []EventKind {
 		{KindFlood, "05a3bc4c060649e3b009d2f1e851f41e", 4, "The stream logs more lines than are kept; the rest was counted and dropped.", "A lower -loglevel for its command helps."},
 		{KindHookFailed, "b08a764ed8cc45498c3041415213dbd7", 4, "A command of OnRestart= or OnFailure= failed.", ""},
 		{KindRemoved, "cdcff55912fa4c0ea0eb484e311b7594", 5, "The stream's file is gone: the stream is stopped and forgotten.", ""},
+		{KindAdopted, "40bba4f4ad4a4c44a6c580197309f978", 5, "A keeper has taken the stream over, with its process, from an earlier one that crashed, was restarted or upgraded. The stream has not been interrupted.", ""},
+		{KindUnread, "ae5bafd45810422ea433a011eff0eed4", 4, "While no keeper was there the stream wrote more than is kept for the next one; the oldest lines were counted and dropped.", "See with `journalctl -u ffkeeper` why there was no keeper for so long."},
 	}
 }

@@ -31,6 +31,8 @@ func (x exit) meaning() (Reason, string) {
 		return ReasonUnknownExit, "ended, with a status nobody could read"
 	case x.oom:
 		return ReasonOOMKill, "killed for want of memory"
+	case x.tasks && (x.code != 0 || x.signal != 0):
+		return ReasonTaskLimit, with(fmt.Sprintf("ended (%d) after it had hit TasksMax=: no further thread or process could be started", x.number()))
 	case x.core:
 		return ReasonCoreDump, with("crashed with " + unix.SignalName(unix.Signal(x.signal)))
 	case x.signal != 0:

@@ -25,6 +25,7 @@ type fakeShim struct {
 	mu       sync.Mutex
 	last     shim.ID
 	children map[shim.ID]*fakeChild // not forgotten
+	notes    map[string][]byte
 	pending  []*fakeSpawn
 	trouble  []string // broken invariants
 
@@ -53,7 +54,7 @@ type fakeSpawn struct {
 }
 
 func newFakeShim(t *testing.T, event func(shim.Event)) *fakeShim {
-	return &fakeShim{t: t, event: event, children: map[shim.ID]*fakeChild{}}
+	return &fakeShim{t: t, event: event, children: map[shim.ID]*fakeChild{}, notes: map[string][]byte{}}
 }
 
 // later runs f, which has the lock, after the usual delay.
@@ -223,6 +224,20 @@ func (s *fakeShim) Kill(id shim.ID) error {
 	return nil
 }
 
+func (s *fakeShim) Note(key string, blob []byte) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.lost:
+		return shim.ErrLost
+	case len(blob) == 0:
+		delete(s.notes, key)
+	default:
+		s.notes[key] = blob
+	}
+	return nil
+}
+
 func (s *fakeShim) CloseEnd(shim.ID, shim.End) error { return nil }
 
 func (s *fakeShim) Forget(id shim.ID) error {
@@ -246,6 +261,7 @@ func (s *fakeShim) lose() {
 	s.mu.Lock()
 	s.lost = true
 	clear(s.children)
+	clear(s.notes)
 	pending := s.pending
 	s.pending = nil
 	s.mu.Unlock()

@@ -47,13 +47,19 @@ func hookEnv(s *Snapshot, what string) []string {
 }
 
 func (o *owner) runHook(h streamfile.Hook, snap *Snapshot, what string) {
-	failed := func(text string) {
-		o.log.event(o.snapshotCore(), KindHookFailed, "hook for "+what+" "+o.cfg.Redact.String(text), nil)
-	}
+	j := o.hookJob(what)
 	l, err := o.m.def.ResolveHook(h, time.Now(), hookEnv(snap, what))
 	if err != nil {
-		failed("could not be run: " + err.Error())
+		j.onError(resolveReason(err), err.Error())
 		return
+	}
+	o.runJob(j, l, hookTimeout)
+}
+
+// hookJob is a hook before it runs; what says what it is run for.
+func (o *owner) hookJob(what string) *job {
+	failed := func(text string) {
+		o.log.event(o.snapshotCore(), KindHookFailed, "hook for "+what+" "+o.cfg.Redact.String(text), nil)
 	}
 	j := &job{kind: jobHook}
 	j.onError = func(_ Reason, text string) { failed("could not be run: " + text) }
@@ -67,5 +73,5 @@ func (o *owner) runHook(h streamfile.Hook, snap *Snapshot, what string) {
 			failed(fmt.Sprintf("exited with code %d%s", ev.Code, j.lastWords()))
 		}
 	}
-	o.runJob(j, l, hookTimeout)
+	return j
 }

@@ -21,6 +21,7 @@ type (
 		bad string
 	}
 	evRemove struct{} // the file is gone
+	evGone   struct{} // likewise, but what runs is left alone: nobody asked for a reload
 	evKilled struct{ term bool }
 
 	// What comes back for an action.
@@ -34,8 +35,9 @@ type (
 	}
 	evSpawned struct {
 		pid    int
-		canAsk bool // stdin can end it: q or a shutdown
-		waits  bool // it reads data that a client has yet to bring
+		child  uint64 // the shim's number of it
+		canAsk bool   // stdin can end it: q or a shutdown
+		waits  bool   // it reads data that a client has yet to bring
 	}
 	evSpawnFailed struct {
 		reason Reason
@@ -52,6 +54,18 @@ type (
 	evOutput struct{} // any output, or data taken by stdin
 	evFed    struct{} // a client came for stdin
 	evGrew   struct{} // output still grows while stopping
+
+	// What an earlier keeper left, and the shim holds.
+	evAdopted struct {
+		held    bool // a process, whose end may be told next
+		pid     int
+		child   uint64
+		started time.Time
+		termed  bool // TERM has been sent to it
+		killing bool // it is being killed
+		canAsk  bool
+		waits   bool
+	}
 
 	// What the host does.
 	evSample struct {
@@ -70,6 +84,7 @@ type exit struct {
 	signal  int // 0: none
 	core    bool
 	oom     bool
+	tasks   bool // it has hit the limit of tasks of its cgroup
 	unknown bool
 	killed  bool   // with the shim, so there is no more to know
 	ended   bool   // the last progress block said end

@@ -2,7 +2,6 @@ package stream
 
 import (
 	"strings"
-	"time"
 
 	"github.com/ffkeeper/ffkeeper/service/ffmpeg"
 	"github.com/ffkeeper/ffkeeper/service/streamfile"
@@ -82,7 +81,7 @@ func (o *owner) line(raw []byte, stats bool) {
 	if ffmpeg.IsStats(text) {
 		return
 	}
-	now := time.Now()
+	now := o.time()
 	l := Line{Time: now, Priority: plainPriority, Text: text}
 	isError := true
 	if o.m.def.Type == streamfile.TypeFFmpeg {
@@ -99,6 +98,7 @@ func (o *owner) line(raw []byte, stats bool) {
 		return // ffmpeg parts its paragraphs by tagged empty lines
 	}
 	o.lines.add(l, isError)
+	o.sawSomething(false)
 	if o.m.def.StandardError != streamfile.StderrNull {
 		o.log.line(o.m, now, l)
 	}

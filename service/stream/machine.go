@@ -33,59 +33,14 @@ type machine struct {
 	bad     string                 // why the files cannot be used now; "" if they can
 	random  func() float64
 
-	state      State
-	stateSince time.Time
-	health     Health
-	reason     Reason
-	detail     string
-	wanted     bool
-	removed    bool // the file is gone: forget when stopped
+	lasting
+	exitCodes []int // last keptExitCodes, oldest first
+	gone      bool  // the file is gone, the stream goes on until it is stopped
 
-	phase phase     // within starting and stopping
-	due   time.Time // of the phase or, in restarting, of the restart
-
-	// The process. group says that something of it may still be alive: its
-	// main process or what that left behind. No new process is started
-	// before group is false.
-	pid         int
-	group       bool
-	main        bool
-	started     time.Time
-	termSent    bool // a second TERM makes ffmpeg abandon its file
-	asked       bool // stdin can end it, and that has been tried
-	canAsk      bool
-	delivered   bool
-	fed         bool // a client has come for a stdin pipe
-	cleanup     int  // steps taken against what an unasked exit left behind
-	cleanupDue  time.Time
-	lastRestart time.Time
-
-	// What stopping leads to.
-	then      then
-	thenWhy   Reason // for thenRetry, thenFinal
-	thenText  string
-	stageWait time.Duration
-	extended  int
-	grew      bool
-	exit      exit // of the main process, once it has ended
-
-	attempts     uint64 // starts ever begun
-	lastFailure  string // what the one before ended with
-	failures     int
-	restarts     int
-	fresh        bool // the start asks for After= and Requires= to be awaited
-	counts       bool // the next spawn is a restart
-	exitCodes    []int
-	okSince      time.Time
+	// What moves all the time.
 	live         ffmpeg.Liveness
-	since        time.Time // what a start time-out counts from
 	moved        time.Time // the last sign of delivery; simple: any output
 	lastActivity time.Time
-	tooSlow      Reason // "", too-slow or host-slow
-	noReader     bool
-	noReaderAt   time.Time
-	graceUntil   time.Time
-	stallLogged  bool
 
 	out []action
 }
@@ -135,7 +90,8 @@ const (
 )
 
 func newMachine(name string, def *streamfile.Definition, bad string, now time.Time, random func() float64) *machine {
-	m := &machine{name: name, def: def, bad: bad, random: random, state: StateStopped, stateSince: now, health: HealthNone}
+	m := &machine{name: name, def: def, bad: bad, random: random}
+	m.state, m.stateSince, m.health = StateStopped, now, HealthNone
 	if def == nil {
 		// Whether it should run nobody can read; the default is yes.
 		m.state, m.reason, m.detail, m.wanted = StateFailed, ReasonBadSetting, bad, true
@@ -160,6 +116,9 @@ func (m *machine) step(now time.Time, ev event) []action {
 		m.onReload(now, ev)
 	case evRemove:
 		m.onRemove(now)
+	case evGone:
+		m.gone = true
+		m.say(KindChanged, "its file is gone; it goes on until it is stopped, or the next reload")
 	case evDeps:
 		m.onDeps(now, ev)
 	case evBuilt:
@@ -186,6 +145,8 @@ func (m *machine) step(now time.Time, ev event) []action {
 		m.termSent = m.termSent || ev.term
 	case evGrace:
 		m.onGrace(now)
+	case evAdopted:
+		m.onAdopted(now, ev)
 	case evShimLost:
 		m.onShimLost(now)
 	case evShimBack:

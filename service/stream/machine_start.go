@@ -148,7 +148,7 @@ func (m *machine) onSpawned(now time.Time, ev evSpawned) {
 	if m.phase != phaseSpawn {
 		return
 	}
-	m.pid, m.main, m.group = ev.pid, true, true
+	m.pid, m.child, m.main, m.group = ev.pid, ev.child, true, true
 	m.started, m.lastActivity = now, now
 	m.termSent, m.asked, m.canAsk = false, false, ev.canAsk
 	m.fed = !ev.waits
@@ -244,6 +244,9 @@ func (m *machine) finish(now time.Time, to State, why Reason, text string) {
 		m.wanted = false
 		m.say(KindStopped, "stopped: "+orReason(text, why))
 	}
+	if m.gone && to == StateStopped {
+		m.removed = true
+	}
 	if m.removed {
 		m.do(actRemoved{})
 	}
@@ -268,7 +271,7 @@ func (m *machine) onReload(now time.Time, ev evReload) {
 		m.say(KindBadSetting, ev.bad)
 		return
 	}
-	m.bad = ""
+	m.bad, m.gone = "", false
 	wasBroken := m.def == nil
 	m.next = ev.def
 	switch m.state {

@@ -24,20 +24,26 @@ type owner struct {
 	waiters []*waiter
 	lines   lineRing
 	growth  growth
-	cancel  context.CancelFunc // of AwaitDeps or of the command builder
-	ctx     context.Context
-	log     logger
+	kept    keeping
+	// keptDigest is of the definition that an earlier keeper had last.
+	keptDigest string
+	left       bool               // the stream has been left to the next keeper
+	past       time.Time          // while what happened before this keeper is made up for; zero: now
+	cancel     context.CancelFunc // of AwaitDeps or of the command builder
+	ctx        context.Context
+	log        logger
 }
 
 // run is the stream's goroutine.
 func (o *owner) run(ctx context.Context) {
 	o.ctx = ctx
 	o.log.init(&o.cfg)
-	if o.m.state == StateFailed {
+	if o.m.state == StateFailed && !o.known {
 		o.log.event(o.snapshot(), KindBadSetting, o.m.detail, nil)
 	}
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
+	o.takeOver()
 	for {
 		if d := o.deadline(); d.IsZero() {
 			timer.Stop()
@@ -56,6 +62,10 @@ func (o *owner) run(ctx context.Context) {
 			e.run()
 		}
 		o.pumpIn()
+		if o.left {
+			o.end()
+			return
+		}
 	}
 }
 
@@ -77,7 +87,7 @@ func (o *owner) end() {
 
 func (o *owner) deadline() time.Time {
 	d := o.m.deadline()
-	for _, t := range []time.Time{o.jobsDue(), o.growth.due, o.log.floodDue} {
+	for _, t := range []time.Time{o.jobsDue(), o.growth.due, o.log.floodDue, o.kept.due} {
 		if !t.IsZero() && (d.IsZero() || t.Before(d)) {
 			d = t
 		}
@@ -90,6 +100,7 @@ func (o *owner) tick() {
 	o.jobsTick(now)
 	o.growthTick(now)
 	o.log.floodTick(o.m, now)
+	o.keepTick(now)
 	if d := o.m.deadline(); d.IsZero() || now.Before(d) {
 		return
 	}
@@ -107,7 +118,8 @@ func (o *owner) hostSlow() bool { return o.cfg.HostSlow != nil && o.cfg.HostSlow
 // and answers who waited for it.
 func (o *owner) step(ev event) {
 	t := Transition{}
-	actions := o.m.step(time.Now(), ev)
+	actions := o.m.step(o.time(), ev)
+	o.keep()
 	var after []func()
 	for _, a := range actions {
 		switch a := a.(type) {
@@ -139,6 +151,7 @@ func (o *owner) step(ev event) {
 			t.Failed = true
 		case actRemoved:
 			t.Removed = true
+			o.dropNotes()
 		case actLog:
 			o.log.event(o.snapshotCore(), a.kind, a.text, o.proc)
 		}
@@ -155,6 +168,14 @@ func (o *owner) step(ev event) {
 	for _, f := range after {
 		f()
 	}
+}
+
+// time is now, but while what happened before this keeper is made up for.
+func (o *owner) time() time.Time {
+	if !o.past.IsZero() {
+		return o.past
+	}
+	return time.Now()
 }
 
 func (o *owner) hooksOf(f func(*streamfile.Definition) []streamfile.Hook) []streamfile.Hook {
@@ -213,6 +234,7 @@ func (o *owner) spawn() {
 	def := o.m.def
 	// Its own words may hold a key with nothing around it that says so.
 	o.cfg.Redact.Learn(o.cfg.Name, launch.Argv, launch.Env)
+	o.keepRun(def, launch)
 	req := request(def, launch)
 	backs := o.backs
 	o.cfg.Shim.Spawn(req, nil, func(c *shim.Child, err error) {
@@ -256,8 +278,8 @@ func (o *owner) spawned(attempt uint64, def *streamfile.Definition, launch *stre
 	case err != nil:
 		o.step(evSpawnFailed{reason: spawnReason(err), detail: o.cfg.Redact.String(err.Error())})
 	default:
-		o.proc = o.adopt(def, launch, c)
-		o.step(evSpawned{pid: c.PID, canAsk: o.proc.canAsk(), waits: o.proc.stdin == streamfile.StdinPipe})
+		o.proc = o.newProcess(def, launch, c)
+		o.step(evSpawned{pid: c.PID, child: localNumber(c.ID), canAsk: o.proc.canAsk(), waits: o.proc.stdin == streamfile.StdinPipe})
 	}
 }
 
@@ -294,6 +316,7 @@ func (s *Stream) ShimBack() {
 	o := s.in.owner
 	s.post(func() {
 		o.backs++
+		o.renewNotes()
 		o.step(evShimBack{})
 	})
 }

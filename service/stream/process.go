@@ -80,8 +80,8 @@ func request(def *streamfile.Definition, l *streamfile.Launch) shim.SpawnRequest
 	return req
 }
 
-// adopt takes over a child that the shim has just started.
-func (o *owner) adopt(def *streamfile.Definition, l *streamfile.Launch, c *shim.Child) *process {
+// newProcess takes over a child, new or of an earlier keeper.
+func (o *owner) newProcess(def *streamfile.Definition, l *streamfile.Launch, c *shim.Child) *process {
 	p := &process{
 		id: c.ID, pid: c.PID, started: time.Now(), command: o.cfg.Redact.Args(l.Argv),
 		cgroup: c.Cgroup,
@@ -231,12 +231,13 @@ func (o *owner) feedProgress(data []byte) {
 	if len(data) == 0 {
 		return
 	}
-	p, now := o.proc, time.Now()
+	p, now := o.proc, o.time()
 	p.received += uint64(len(data))
 	p.parser.Feed(data, func(b ffmpeg.Block) {
 		p.rate.Add(b, now)
 		p.block, p.blockAt, p.hasBlock = b, now, true
 		p.ended = p.ended || b.End
+		o.sawSomething(false)
 		o.step(evBlock{block: b, slow: o.tooSlow(now)})
 	})
 }
@@ -275,7 +276,25 @@ func (o *owner) dropProcess() {
 			f.Close()
 		}
 	}
-	if o.ctx.Err() == nil {
+	if o.ctx.Err() == nil && !o.left {
 		o.cfg.Shim.Forget(p.id)
 	}
+}
+
+// localBits of an ID are the shim's own number of a child. Each shim counts
+// its children from 1; above them an ID says which shim it is of since the
+// keeper began, which another keeper counts otherwise.
+const localBits = 40
+
+// GlobalID is the ID of a child of the given shim.
+func GlobalID(shimNumber uint64, id shim.ID) shim.ID { return shim.ID(shimNumber<<localBits) | id }
+
+// LocalID takes an ID apart.
+func LocalID(id shim.ID) (shimNumber uint64, local shim.ID) {
+	return uint64(id) >> localBits, id & (1<<localBits - 1)
+}
+
+func localNumber(id shim.ID) uint64 {
+	_, local := LocalID(id)
+	return uint64(local)
 }

@@ -38,6 +38,8 @@ type Shim interface {
 	Kill(id shim.ID) error
 	CloseEnd(id shim.ID, end shim.End) error
 	Forget(id shim.ID) error
+	// Note leaves something for the next keeper; nothing: it is removed.
+	Note(key string, blob []byte) error
 	IO(ctx context.Context, ids []shim.ID) (map[shim.ID]shim.IO, error)
 }
 
@@ -61,6 +63,18 @@ type Config struct {
 	Pump   *pump.Pump
 	Log    *slog.Logger
 	Redact *redact.Redactor
+
+	// Lasting: the shim goes on without this keeper, so that notes are worth
+	// leaving there.
+	Lasting bool
+	// Inherited is what an earlier keeper left of this stream and the shim
+	// holds of it; nil: nothing. FileGone: there is no file of it any more.
+	// Loader is what definitions are bound to.
+	Inherited *Inheritance
+	FileGone  bool
+	Loader    *streamfile.Loader
+	// Clock answers CLOCK_BOOTTIME; nil reads it. It is for tests.
+	Clock func() time.Duration
 
 	// Publish is called by the owner, in order, for every transition. It
 	// must not block nor call the stream back.
@@ -87,6 +101,8 @@ type Stream struct {
 	in   inbox
 	core atomic.Pointer[Snapshot]
 	done chan struct{}
+
+	known bool // an earlier keeper left word of its state
 }
 
 // New makes a stream; Run runs it.
@@ -96,6 +112,9 @@ func New(cfg Config) *Stream {
 	o := &owner{Stream: s}
 	o.m = newMachine(cfg.Name, cfg.Definition, cfg.Broken, time.Now(), rand.Float64)
 	o.m.builder = cfg.Command != nil
+	if cfg.Inherited != nil {
+		o.inherit(cfg.Inherited)
+	}
 	s.core.Store(o.snapshot())
 	o.shown = o.m.shown()
 	s.in.owner = o

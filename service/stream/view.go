@@ -24,11 +24,11 @@ func (o *owner) snapshotCore() *Snapshot {
 	m := o.m
 	s := &Snapshot{
 		Name: m.name, SourceFile: o.cfg.Source, State: m.state, Health: m.health, Reason: m.reason, Detail: m.detail,
-		Wanted: m.wanted, NeedsRestart: m.next != nil, PID: m.pid, StateSince: m.stateSince,
+		Wanted: m.wanted, NeedsRestart: m.needsRestart(), PID: m.pid, StateSince: m.stateSince,
 		LastRestart: m.lastRestart, RestartCount: m.restarts, ConsecutiveFailures: m.failures,
 		ExitCodes: slices.Clone(m.exitCodes), LastActivity: m.lastActivity,
 	}
-	if m.pid != 0 {
+	if m.pid != 0 && o.proc != nil {
 		s.Started = m.started
 		s.Child, s.Cgroup = o.proc.id, o.proc.cgroup
 	}
@@ -51,6 +51,9 @@ func (m *machine) shown() *streamfile.Definition {
 	}
 	return m.def
 }
+
+// needsRestart: what runs is not what the files say now.
+func (m *machine) needsRestart() bool { return m.next != nil || m.gone }
 
 // command is the command line as it may be shown.
 func (o *owner) command(def *streamfile.Definition) []string {
@@ -123,7 +126,7 @@ func (s *Snapshot) same(m *machine) bool {
 		next = m.due
 	}
 	return s.State == m.state && s.Health == m.health && s.Reason == m.reason && s.Detail == m.detail &&
-		s.Wanted == m.wanted && s.NeedsRestart == (m.next != nil) && s.PID == m.pid &&
+		s.Wanted == m.wanted && s.NeedsRestart == m.needsRestart() && s.PID == m.pid &&
 		s.NextRestart.Equal(next) && s.RestartCount == m.restarts &&
 		s.ConsecutiveFailures == m.failures && slices.Equal(s.ExitCodes, m.exitCodes)
 }

@@ -13,6 +13,15 @@ const (
 	StateZombie     State = "zombie" // killed, yet the kernel has not let go
 )
 
+// known says whether s is one of the states above.
+func (s State) known() bool {
+	switch s {
+	case StateStopped, StateStarting, StateRunning, StateStopping, StateRestarting, StateFailed, StateZombie:
+		return true
+	}
+	return false
+}
+
 // Health is what a listener at the far end would say of a stream.
 type Health string
 
@@ -37,6 +46,7 @@ const (
 	ReasonSignal         Reason = "signal"
 	ReasonCoreDump       Reason = "core-dump"
 	ReasonOOMKill        Reason = "oom-kill"
+	ReasonTaskLimit      Reason = "task-limit"
 	ReasonStalled        Reason = "stalled"
 	ReasonPartialStall   Reason = "partial-stall"
 	ReasonStartTimeout   Reason = "start-timeout"

@@ -1,0 +1,273 @@
+package stream
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/ffkeeper/ffkeeper/service/shim"
+	"github.com/ffkeeper/ffkeeper/service/streamfile"
+)
+
+// Inheritance is what an earlier keeper left of a stream, and what the shim
+// holds of it. Its IDs are those that Config.Shim knows.
+type Inheritance struct {
+	State, Run, Seen []byte       // the notes; nil: none
+	Held             *shim.Held   // the stream's process; nil: none
+	Jobs             []*shim.Held // commands that ran beside it
+}
+
+// Inheritances sorts what a shim had to say by streams.
+func Inheritances(notes map[string][]byte, children []*shim.Held) map[string]*Inheritance {
+	all := make(map[string]*Inheritance)
+	of := func(key string) *Inheritance {
+		name := OwnerOf(key)
+		if all[name] == nil {
+			all[name] = new(Inheritance)
+		}
+		return all[name]
+	}
+	for key, blob := range notes {
+		in := of(key)
+		switch {
+		case strings.HasSuffix(key, noteRun):
+			in.Run = blob
+		case strings.HasSuffix(key, noteSeen):
+			in.Seen = blob
+		default:
+			in.State = blob
+		}
+	}
+	for _, held := range children { // in the order they were started
+		in := of(held.Stream)
+		switch {
+		case OwnerOf(held.Stream) != held.Stream:
+			in.Jobs = append(in.Jobs, held)
+		case in.Held == nil:
+			in.Held = held
+		default:
+			// Of two the newest is the stream's; the other is on its way out.
+			in.Jobs = append(in.Jobs, in.Held)
+			in.Held = held
+		}
+	}
+	return all
+}
+
+// Definition is the one the process was started with, bound to l; nil: none,
+// or it cannot be read.
+func (in *Inheritance) Definition(l *streamfile.Loader) *streamfile.Definition {
+	if k := in.kept(l); k != nil {
+		return k.Definition
+	}
+	return nil
+}
+
+func (in *Inheritance) kept(l *streamfile.Loader) *streamfile.Kept {
+	if in.Run == nil {
+		return nil
+	}
+	k, err := streamfile.DecodeKept(in.Run)
+	if err != nil {
+		return nil
+	}
+	if l != nil {
+		k.Definition = k.Definition.With(l)
+	}
+	return k
+}
+
+// Known says whether an earlier keeper left word of the stream's state, so
+// that Autostart= is no question any more.
+func (s *Stream) Known() bool { return s.known }
+
+// inherit puts the machine where an earlier keeper left it, before the stream
+// runs. What the definitions and the shim's word mean comes in takeOver.
+func (o *owner) inherit(in *Inheritance) {
+	c := o.cfg.clock()
+	m := o.m
+	def := m.def
+	if len(in.State) > 0 {
+		digest, err := m.decode(c, in.State)
+		if err != nil {
+			o.cfg.Log.Warn(err.Error(), "FFKEEPER_STREAM", o.cfg.Name)
+		}
+		o.keptDigest, o.known = digest, err == nil
+	}
+	if !o.known && in.Held != nil {
+		// It runs, so it was wanted; more cannot be known.
+		m.state, m.reason, m.detail, m.wanted = StateStarting, ReasonNone, "", true
+		m.phase, m.health = phaseSpawn, HealthStarting
+		o.known = true
+	}
+	if !o.known {
+		o.takeSeenOf(c, in)
+		return
+	}
+	k := in.kept(o.cfg.Loader)
+	launch := &streamfile.Launch{}
+	if m.busy() || in.Held != nil {
+		switch {
+		case k != nil && (def == nil || k.Definition.Digest != def.Digest):
+			def = k.Definition
+		case def == nil:
+			// It can at least be stopped.
+			def = streamfile.New(o.cfg.Name, nil)
+		}
+		if k != nil {
+			launch = k.Launch
+			o.cfg.Redact.Learn(o.cfg.Name, launch.Argv, launch.Env)
+		}
+		m.def = def
+	}
+	if in.Held != nil {
+		if m.child == localNumber(in.Held.ID) && !m.group {
+			// All is known of it but for the word that it may be forgotten.
+			discard(&in.Held.Child)
+			o.cfg.Shim.Forget(in.Held.ID)
+			in.Held = nil
+		} else {
+			o.proc = o.newProcess(def, launch, &in.Held.Child)
+			o.proc.started = in.Held.Started
+		}
+	}
+	o.takeSeenOf(c, in)
+	m.judge(c.now)
+	m.out = nil // it has been told before
+}
+
+// busy: something of the stream runs, or is about to.
+func (m *machine) busy() bool {
+	return m.group || m.state == StateStarting || m.state == StateRunning || m.state == StateStopping || m.state == StateZombie
+}
+
+func (o *owner) takeSeenOf(c clock, in *Inheritance) {
+	if len(in.Seen) == 0 {
+		return
+	}
+	s, err := unmarshalSeen(in.Seen)
+	if err != nil {
+		o.cfg.Log.Warn(err.Error(), "FFKEEPER_STREAM", o.cfg.Name)
+		return
+	}
+	o.takeSeen(c, s)
+}
+
+// takeOver makes up for what happened without a keeper: first thing of the
+// owner's goroutine.
+func (o *owner) takeOver() {
+	in := o.cfg.Inherited
+	if in == nil {
+		return
+	}
+	o.cfg.Inherited = nil // it may be large
+	for _, held := range in.Jobs {
+		o.takeJob(held)
+	}
+	if o.known {
+		o.takeProcess(in.Held)
+		o.takeFiles()
+	}
+	o.keepSeen(nil, nil) // without the beginnings of lines: they have been read on
+}
+
+// takeProcess tells the machine of the process, and of its end as of the
+// moment when it ended.
+func (o *owner) takeProcess(held *shim.Held) {
+	if held == nil {
+		o.step(evAdopted{})
+		return
+	}
+	if held.Exited != nil {
+		o.past = moment(held.Exited.At)
+		defer func() { o.past = time.Time{} }()
+	}
+	o.step(evAdopted{
+		held: true, pid: held.PID, child: localNumber(held.ID), started: held.Started,
+		termed: held.Termed, killing: held.Killing,
+		canAsk: o.proc.canAsk(), waits: o.proc.stdin == streamfile.StdinPipe && !o.m.fed,
+	})
+	o.takeDrained(held)
+	if held.Exited != nil {
+		o.shimEvent(*held.Exited)
+	}
+	if held.Empty {
+		o.shimEvent(shim.Empty{ID: held.ID, Stream: held.Stream})
+	}
+}
+
+// moment is a time of the wall clock as one that can be compared with
+// time.Now(), and never after it.
+func moment(wall time.Time) time.Time {
+	now := time.Now()
+	if ago := now.Round(0).Sub(wall); ago > 0 {
+		return now.Add(-ago)
+	}
+	return now
+}
+
+// takeDrained reads what the shim read while there was no keeper; the pipes go
+// on at the next byte.
+func (o *owner) takeDrained(held *shim.Held) {
+	p := o.proc
+	var dropped uint64
+	for _, end := range []shim.End{shim.Stderr, shim.Stdout, shim.Progress} {
+		d := held.Drained[end]
+		switch {
+		case end == shim.Progress:
+			o.feedProgress(d.Data)
+			continue
+		case d.Dropped == 0:
+		case end == shim.Stderr:
+			p.errLines.Flush(o.line) // what follows is not its end
+		default:
+			p.outLines.Flush(o.line)
+		}
+		dropped += d.Dropped
+		if end == shim.Stderr {
+			o.feedStderr(d.Data)
+		} else {
+			o.feedStdout(d.Data)
+		}
+	}
+	if dropped > 0 {
+		o.log.event(o.snapshotCore(), KindUnread, fmt.Sprintf("%d bytes of its log were dropped while no keeper was there", dropped), p)
+	}
+}
+
+// takeFiles: what the files say now is news, as after a reload.
+func (o *owner) takeFiles() {
+	m, def := o.m, o.cfg.Definition
+	switch {
+	case o.cfg.FileGone:
+		o.step(evGone{})
+	case def == nil:
+		o.step(evReload{bad: o.cfg.Broken})
+	case m.def != def && m.next != def, m.state == StateFailed && m.reason == ReasonBadSetting && o.keptDigest != def.Digest:
+		o.step(evReload{def: def})
+	}
+}
+
+// takeJob goes on with a hook; anything else is ended: a command builder is
+// asked again, and what else there is nobody knows.
+func (o *owner) takeJob(held *shim.Held) {
+	_, kind, _ := strings.Cut(held.Stream, jobMark)
+	if jobKind(kind) != jobHook {
+		discard(&held.Child)
+		if !held.Empty {
+			o.cfg.Shim.Kill(held.ID)
+		}
+		o.cfg.Shim.Forget(held.ID) // at once where it has ended, else by jobExited
+		return
+	}
+	j := o.hookJob("an earlier keeper")
+	j.owner = o
+	j.due = moment(held.Started).Add(hookTimeout)
+	o.jobs = append(o.jobs, j)
+	o.jobSpawned(j, &held.Child, nil)
+	j.take(held.Drained[shim.Stdout].Data)
+	j.lines.Feed(held.Drained[shim.Stderr].Data, j.line)
+	if held.Exited != nil {
+		o.jobExited(*held.Exited)
+	}
+}

@@ -1,0 +1,178 @@
+package stream
+
+import (
+	"bytes"
+	"time"
+
+	"github.com/ffkeeper/ffkeeper/service/ffmpeg"
+	"github.com/ffkeeper/ffkeeper/service/streamfile"
+)
+
+// A stream leaves three notes with the shim, for the keeper that comes after
+// this one: what it is, under its own name; what it runs, written before the
+// process is asked for; and what it has been seen to do. No stream's name has
+// the mark in it.
+const (
+	noteRun  = jobMark + "run"
+	noteSeen = jobMark + "seen"
+)
+
+// seenEvery is how old what was seen of a stream may be when its keeper is
+// killed: half of it is what the shim's bookkeeping may cost. After a change
+// of state it is written within seenSoon.
+const (
+	seenEvery = 20 * time.Second
+	seenSoon  = time.Second
+)
+
+// keeping is what the owner knows of its notes.
+type keeping struct {
+	last    lasting // as written last
+	run     []byte
+	due     time.Time // of what was seen; zero: nothing new
+	refused bool      // the shim refuses notes, and it has been said
+}
+
+// keep writes down what the machine has just become, before anything is done
+// about it: who comes after must find at least what was done.
+func (o *owner) keep() {
+	if !o.cfg.Lasting || o.m.lasting == o.kept.last {
+		return
+	}
+	soon := o.m.state != o.kept.last.state
+	o.kept.last = o.m.lasting
+	data, err := o.m.encode(o.cfg.clock())
+	o.note("", data, err)
+	o.sawSomething(soon)
+}
+
+// keepRun writes down what is about to be started.
+func (o *owner) keepRun(def *streamfile.Definition, l *streamfile.Launch) {
+	if !o.cfg.Lasting {
+		return
+	}
+	data, err := (&streamfile.Kept{Definition: def, Launch: l}).Encode()
+	if err == nil && bytes.Equal(data, o.kept.run) {
+		return
+	}
+	o.kept.run = data
+	o.note(noteRun, data, err)
+}
+
+// sawSomething has what was seen written down before long.
+func (o *owner) sawSomething(soon bool) {
+	if !o.cfg.Lasting {
+		return
+	}
+	wait := seenEvery
+	if soon {
+		wait = seenSoon
+	}
+	if due := time.Now().Add(wait); o.kept.due.IsZero() || due.Before(o.kept.due) {
+		o.kept.due = due
+	}
+}
+
+func (o *owner) keepTick(now time.Time) {
+	if !o.kept.due.IsZero() && !now.Before(o.kept.due) {
+		o.keepSeen(nil, nil)
+	}
+}
+
+// keepSeen writes down what was seen.
+func (o *owner) keepSeen(stderr, stdout *partRecord) {
+	if !o.cfg.Lasting {
+		return
+	}
+	o.kept.due = time.Time{}
+	data, err := o.encodeSeen(o.cfg.clock(), stderr, stdout)
+	o.note(noteSeen, data, err)
+}
+
+// note leaves one note. Where that cannot be done the stream goes on; the next
+// keeper will know less.
+func (o *owner) note(what string, data []byte, err error) {
+	if err == nil {
+		err = o.cfg.Shim.Note(o.cfg.Name+what, data)
+	}
+	if err != nil && !o.kept.refused {
+		o.kept.refused = true
+		o.cfg.Log.Error("cannot leave word for the next keeper", "FFKEEPER_STREAM", o.cfg.Name, "error", o.cfg.Redact.String(err.Error()))
+	}
+}
+
+// dropNotes: the stream is forgotten.
+func (o *owner) dropNotes() {
+	if o.cfg.Lasting {
+		DropNotes(o.cfg.Shim, o.cfg.Name)
+	}
+}
+
+// DropNotes removes what is left of a stream that there is no longer.
+func DropNotes(s Shim, name string) {
+	for _, what := range []string{"", noteRun, noteSeen} {
+		s.Note(name+what, nil) // a lost shim has none
+	}
+}
+
+// renewNotes: there is a new shim, which has none.
+func (o *owner) renewNotes() {
+	o.kept = keeping{}
+	o.keep()
+}
+
+func (o *owner) encodeSeen(c clock, stderr, stdout *partRecord) ([]byte, error) {
+	live := o.m.live.State()
+	s := seen{
+		Moved: c.stamp(o.m.moved), LastActivity: c.stamp(o.m.lastActivity), PID: o.m.pid,
+		Live: &liveRecord{
+			Frame: live.Frame, OutTime: live.OutTime, Size: live.Size, Gap: live.Gap,
+			LastAt: c.stamp(live.LastAt), MovedAt: c.stamp(live.MovedAt), FrameAt: c.stamp(live.FrameAt),
+		},
+		Errors: o.lines.errors, Dropped: o.log.total, Stderr: stderr, Stdout: stdout,
+	}
+	for _, l := range o.lines.last(keptLines) {
+		s.Lines = append(s.Lines, lineRecord{l.Time.UnixNano(), l.Priority, l.Text})
+	}
+	if p := o.proc; p != nil {
+		s.Ended, s.Tagged, s.Received = p.ended, p.tagged, p.received
+		if p.hasBlock {
+			s.Block = &p.block
+		}
+	}
+	return marshalSeen(&s)
+}
+
+// takeSeen takes up what an earlier keeper has seen.
+func (o *owner) takeSeen(c clock, s *seen) {
+	o.m.lastActivity = c.time(s.LastActivity)
+	o.log.total = s.Dropped
+	for _, l := range s.Lines {
+		o.lines.add(Line{Time: time.Unix(0, l.At), Priority: l.Priority, Text: l.Text}, false)
+	}
+	if n := len(s.Errors) - keptErrors; n > 0 {
+		s.Errors = s.Errors[n:]
+	}
+	o.lines.errors = append([]string(nil), s.Errors...)
+	p := o.proc
+	if p == nil || s.PID == 0 || s.PID != p.pid {
+		return
+	}
+	o.m.moved = c.time(s.Moved)
+	if l := s.Live; l != nil {
+		o.m.live = ffmpeg.ResumeLiveness(ffmpeg.LivenessState{
+			Frame: l.Frame, OutTime: l.OutTime, Size: l.Size, Gap: l.Gap,
+			LastAt: c.time(l.LastAt), MovedAt: c.time(l.MovedAt), FrameAt: c.time(l.FrameAt),
+		})
+	}
+	p.ended, p.tagged, p.received = s.Ended, s.Tagged, s.Received
+	if s.Block != nil {
+		p.block, p.hasBlock, p.blockAt = *s.Block, true, o.m.live.State().LastAt
+	}
+	if s.Stderr != nil {
+		p.errLines.Resume(s.Stderr.Data, s.Stderr.Long)
+	}
+	if s.Stdout != nil {
+		p.outLines.Resume(s.Stdout.Data, s.Stdout.Long)
+	}
+}

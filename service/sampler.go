@@ -15,8 +15,8 @@ import (
 type sampler struct {
 	k     *Keeper
 	clock *procmon.Clock
-	beat  atomic.Int64 // monotonic time of the last round
-	slow  atomic.Bool
+	beat  atomic.Int64           // monotonic time of the last round
+	slow  atomic.Pointer[string] // what the host is short of
 	runs  map[string]*sampled
 }
 
@@ -25,6 +25,7 @@ type sampled struct {
 	pid   int
 	child shim.ID
 	proc  *procmon.Sampler
+	group *procmon.CgroupSampler // nil: it has no cgroup
 	next  time.Time
 	seen  bool
 }
@@ -44,7 +45,13 @@ func (s *sampler) init(k *Keeper) {
 // processStart is a base for monotonic times in an atomic.
 var processStart = time.Now()
 
-func (s *sampler) hostSlow() bool { return s.slow.Load() }
+// hostSlow is what the host is short of, for people; "": of nothing.
+func (s *sampler) hostSlow() string {
+	if why := s.slow.Load(); why != nil {
+		return *why
+	}
+	return ""
+}
 
 // idle is how long ago the last round ended.
 func (s *sampler) idle() time.Duration {
@@ -68,8 +75,8 @@ func (s *sampler) run(ctx context.Context) {
 			}
 		}
 		if n%5 == 0 {
-			slow, _ := s.k.host.Slow()
-			s.slow.Store(slow)
+			_, why := s.k.host.Slow()
+			s.slow.Store(&why)
 		}
 		s.round(ctx, time.Now())
 		s.beat.Store(int64(time.Since(processStart)))
@@ -93,6 +100,9 @@ func (s *sampler) round(ctx context.Context, now time.Time) {
 		}
 		if r == nil || r.child != core.Child {
 			r = &sampled{pid: core.PID, child: core.Child, proc: procmon.NewSampler(core.PID)}
+			if core.Cgroup != "" {
+				r.group = procmon.NewCgroupSampler(core.Cgroup)
+			}
 			s.runs[core.Name] = r
 		}
 		r.seen = true
@@ -124,6 +134,9 @@ func (s *sampler) round(ctx context.Context, now time.Time) {
 		usage := &stream.Usage{CPUPercent: u.CPUPercent, HasCPU: u.HasCPU, RSS: u.RSS, Threads: u.Threads}
 		if c, ok := io[d.r.child]; ok {
 			usage.ReadBytes, usage.WriteBytes, usage.HasIO = c.ReadBytes, c.WriteBytes, true
+		}
+		if d.r.group != nil {
+			usage.SetCgroup(d.r.group.Sample())
 		}
 		d.m.Sampled(d.r.pid, usage)
 	}

@@ -119,9 +119,7 @@ func (s *Stream) Sampled(pid int, u *Usage) {
 	s.post(func() {
 		if p := o.proc; p != nil && p.pid == pid {
 			p.usage = u
-			if o.m.noReader || p.out != nil || o.m.tooSlow != ReasonNone {
-				o.step(evSample{noReader: p.noReader(), hostSlow: o.hostSlow()})
-			}
+			o.step(evSample{noReader: p.noReader(), hindered: o.hindrance(u)})
 		}
 	})
 }

@@ -70,7 +70,7 @@ type (
 	// What the host does.
 	evSample struct {
 		noReader bool // stdout is full and nobody reads it
-		hostSlow bool
+		hindered hindrance
 	}
 	evGrace    struct{} // the host was suspended, or the keeper starved
 	evShimLost struct{}

@@ -41,6 +41,8 @@ type machine struct {
 	live         ffmpeg.Liveness
 	moved        time.Time // the last sign of delivery; simple: any output
 	lastActivity time.Time
+	slowBy       hindrance // why it is too slow, as it was first seen
+	hindered     hindrance // by the last sample
 
 	out []action
 }

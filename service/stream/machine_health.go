@@ -11,10 +11,12 @@ import (
 func (m *machine) simple() bool { return m.def != nil && m.def.Type == streamfile.TypeSimple }
 
 func (m *machine) onBlock(now time.Time, ev evBlock) {
-	if ev.slow && m.tooSlow == ReasonNone {
-		m.tooSlow = ReasonTooSlow
-	} else if !ev.slow {
+	switch {
+	case !ev.slow:
 		m.tooSlow = ReasonNone
+	case m.tooSlow == ReasonNone:
+		m.slowBy = m.hindered
+		m.tooSlow = m.slowBy.reason()
 	}
 	if !m.live.Feed(ev.block, now).Any() {
 		return
@@ -78,11 +80,11 @@ func (m *machine) onSample(now time.Time, ev evSample) {
 		}
 	}
 	m.noReader = ev.noReader
-	if m.tooSlow != ReasonNone {
-		m.tooSlow = ReasonTooSlow
-		if ev.hostSlow {
-			m.tooSlow = ReasonHostSlow
-		}
+	m.hindered = ev.hindered
+	// Another figure for the same cause is not worth a signal.
+	if m.tooSlow != ReasonNone && (m.slowBy.by != ev.hindered.by || m.tooSlow != ev.hindered.reason()) {
+		m.slowBy = ev.hindered
+		m.tooSlow = m.slowBy.reason()
 	}
 }
 
@@ -161,17 +163,27 @@ func (m *machine) onStartTimeout(now time.Time) {
 	if m.live == (ffmpeg.Liveness{}) {
 		text += " (no progress block on fd 3)"
 	}
+	if m.hindered.by != causeNone {
+		text += "; " + m.hindered.text
+	}
 	m.verdict(now, ReasonStartTimeout, text)
 }
 
 func (m *machine) onStall(now time.Time) {
-	why, what := ReasonStalled, "nothing came out"
+	why, what, guess := ReasonStalled, "nothing came out", "an input may have stopped sending, or an output taking"
 	if m.live.Judge(now, m.def.ActivityTimeout) == ffmpeg.Frozen {
 		// Blocks go on with frozen values: ffmpeg's loop turns, one of its
 		// inputs does not bring anything.
-		why, what = ReasonPartialStall, "progress blocks go on, but nothing moves in them; one input may have stopped"
+		why, what, guess = ReasonPartialStall, "progress blocks go on, but nothing moved in them", "one input may have stopped sending"
 	}
-	m.verdict(now, why, fmt.Sprintf("%s for %s", what, seconds(m.def.ActivityTimeout)))
+	text := fmt.Sprintf("%s for %s", what, seconds(m.def.ActivityTimeout))
+	switch {
+	case m.hindered.by != causeNone:
+		text += "; " + m.hindered.text
+	case !m.simple():
+		text += "; " + guess
+	}
+	m.verdict(now, why, text)
 }
 
 func (m *machine) verdict(now time.Time, why Reason, text string) {
@@ -188,6 +200,9 @@ func (m *machine) verdict(now time.Time, why Reason, text string) {
 func (m *machine) judge(now time.Time) {
 	was := m.health
 	m.health = m.healthNow(now)
+	if m.state != StateStarting && m.state != StateRunning {
+		m.hindered = hindrance{} // the next process has not been looked at
+	}
 	if m.state == StateStarting {
 		switch {
 		case m.noReader && !m.stallLogged:
@@ -259,10 +274,12 @@ func (m *machine) degraded(now time.Time) (Reason, string) {
 		return ReasonNoReader, "standard output is full and nobody reads it"
 	case m.live.Judge(now, m.def.ActivityTimeout) == ffmpeg.FramesStalled:
 		return ReasonPartialStall, "the picture stands still while the rest goes on"
-	case m.tooSlow == ReasonHostSlow:
-		return m.tooSlow, fmt.Sprintf("speed below %g: the host is too slow", m.def.MinSpeed)
 	case m.tooSlow != ReasonNone:
-		return m.tooSlow, fmt.Sprintf("speed below %g", m.def.MinSpeed)
+		text := fmt.Sprintf("speed below %g", m.def.MinSpeed)
+		if m.slowBy.by != causeNone {
+			text += "; " + m.slowBy.text
+		}
+		return m.tooSlow, text
 	}
 	return ReasonNone, ""
 }

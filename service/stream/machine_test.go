@@ -215,7 +215,7 @@ func TestADegradedRunDoesNotForgetFailures(t *testing.T) {
 	if b.m.failures != 1 {
 		t.Fatal("failures forgotten by a degraded run")
 	}
-	b.step(evSample{hostSlow: true}).is(StateRunning, HealthDegraded, ReasonHostSlow)
+	b.step(evSample{hindered: hindrance{by: causeHost, text: "busy"}}).is(StateRunning, HealthDegraded, ReasonHostSlow)
 	b.moves().is(StateRunning, HealthOK, ReasonNone).said(KindRecovered)
 }
 

@@ -107,12 +107,10 @@ func (o *owner) tick() {
 	// A verdict is only fair on everything that has arrived by now.
 	if o.proc != nil && (o.m.state == StateRunning || o.m.state == StateStarting) {
 		o.drainProgress()
-		o.step(evSample{noReader: o.proc.noReader(), hostSlow: o.hostSlow()})
+		o.step(evSample{noReader: o.proc.noReader(), hindered: o.hindrance(o.proc.usageNow())})
 	}
 	o.step(evTick{})
 }
-
-func (o *owner) hostSlow() bool { return o.cfg.HostSlow != nil && o.cfg.HostSlow() }
 
 // step feeds the machine, carries out what it wants, publishes what changed
 // and answers who waited for it.

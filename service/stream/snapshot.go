@@ -75,6 +75,25 @@ type Usage struct {
 	WriteBytes uint64
 	HasIO      bool
 	HasCPU     bool // two samples are needed
+
+	// Of its whole control group, with what has ended. No controllers, or a
+	// kernel without pressure stall information: not known.
+	CgroupMemory     uint64  // bytes, page cache too
+	CgroupCPUPercent float64 // 100 is one core; over the last sampling interval
+	// Percent of the last 10 s in which at least one of its processes waited
+	// (the kernel's "some avg10").
+	PressureCPU       float64
+	PressureMemory    float64
+	PressureIO        float64
+	HasCgroupMemory   bool
+	HasCgroupCPU      bool // two samples are needed
+	HasPressureCPU    bool
+	HasPressureMemory bool
+	HasPressureIO     bool
+	// ThrottledPercent is the share of CPUQuota='s periods, over the last
+	// sampling interval, in which the quota was used up; 0 without one.
+	ThrottledPercent float64
+	MemoryLimited    bool // MemoryHigh= or MemoryMax= took memory back
 }
 
 // Line is one line of a stream's stderr (or of stdout, where that goes to the

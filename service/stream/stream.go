@@ -84,8 +84,10 @@ type Config struct {
 	AwaitDeps func(ctx context.Context, def *streamfile.Definition) (failed, detail string)
 	// StartOther starts another stream, for OnFailure=stream:NAME.
 	StartOther func(name string)
-	// HostSlow says whether the host is short of CPU, memory or I/O.
-	HostSlow func() bool
+	// HostSlow says for people what the host is short of, CPU, memory or I/O;
+	// "": of nothing. It is asked where the kernel does not tell of the
+	// stream's own control group.
+	HostSlow func() string
 
 	// Command builds the command before every start, in place of ExecStart=
 	// and CommandBuilder=. It has ten seconds.

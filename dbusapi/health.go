@@ -11,7 +11,7 @@ import (
 // health is the dictionary of GetHealth. Keys of what is not known are left
 // out; the contract says which are always there.
 func health(s *stream.Snapshot, now time.Time) map[string]dbus.Variant {
-	h := make(map[string]dbus.Variant, 28)
+	h := make(map[string]dbus.Variant, 33)
 	h["state"] = variantString(string(s.State))
 	h["health"] = variantString(string(s.Health))
 	h["reason"] = variantString(string(s.Reason))
@@ -56,6 +56,21 @@ func usage(h map[string]dbus.Variant, u *stream.Usage) {
 	if u.HasIO {
 		h["read_bytes"] = variantUint64(u.ReadBytes)
 		h["write_bytes"] = variantUint64(u.WriteBytes)
+	}
+	if u.HasCgroupMemory {
+		h["cgroup_memory_bytes"] = variantUint64(u.CgroupMemory)
+	}
+	if u.HasCgroupCPU {
+		h["cgroup_cpu_percent"] = variantDouble(u.CgroupCPUPercent)
+	}
+	if u.HasPressureCPU {
+		h["pressure_cpu_percent"] = variantDouble(u.PressureCPU)
+	}
+	if u.HasPressureMemory {
+		h["pressure_memory_percent"] = variantDouble(u.PressureMemory)
+	}
+	if u.HasPressureIO {
+		h["pressure_io_percent"] = variantDouble(u.PressureIO)
 	}
 }
 

@@ -171,6 +171,8 @@ func TestHealthHasTheKeysOfTheContract(t *testing.T) {
 		"last_activity_ago": "d", "last_restart_usec": "t", "next_restart_usec": "t", "cpu_percent": "d", "rss_bytes": "t",
 		"threads": "u", "read_bytes": "t", "write_bytes": "t", "frame": "t", "fps": "d", "speed": "d", "bitrate_bps": "t",
 		"out_time_usec": "x", "total_bytes": "t", "dropped_frames": "t", "duplicated_frames": "t",
+		"cgroup_memory_bytes": "t", "cgroup_cpu_percent": "d",
+		"pressure_cpu_percent": "d", "pressure_memory_percent": "d", "pressure_io_percent": "d",
 	}
 	for key, typ := range known {
 		if !strings.Contains(contractXML, key+" "+typ) {
@@ -218,6 +220,8 @@ func TestHealthHasTheKeysOfTheContract(t *testing.T) {
 		"state": "running", "pid": uint32(4711), "restart_count": uint32(3), "frame": uint64(1234), "speed": 1.01,
 		"bitrate_bps": uint64(2_500_000), "out_time_usec": int64(49_000_000), "total_bytes": uint64(1 << 40),
 		"rss_bytes": uint64(50 << 20), "dropped_frames": uint64(7), "duplicated_frames": uint64(8),
+		"cgroup_memory_bytes": uint64(60 << 20), "cgroup_cpu_percent": 13.5,
+		"pressure_cpu_percent": 1.5, "pressure_memory_percent": 2.5, "pressure_io_percent": 3.5,
 	} {
 		if h[key].Value() != want {
 			t.Errorf("%s is %v", key, h[key])

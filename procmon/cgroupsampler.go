@@ -45,8 +45,10 @@ func NewCgroupSampler(dir string) *CgroupSampler { return &CgroupSampler{dir: di
 
 // Sample answers what is known now; of a cgroup that is gone, nothing.
 //
-// The files are opened each time. Held descriptors would cost a quarter of
-// the time, at 5 KB of kernel memory each.
+// The files are opened each time: 50 µs for all, 10 by held descriptors
+// (BenchmarkCgroupSample, kernel 6.18). But one costs 4.6 KB of the kernel's
+// memory: for a thousand streams 18 MB and 4,000 descriptors, to save 1 % of a
+// CPU.
 func (s *CgroupSampler) Sample() CgroupUsage {
 	u := CgroupUsage{Pressure: s.reader.pressure(s.dir)}
 	u.Memory, u.HasMemory = s.memory()

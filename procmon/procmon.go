@@ -1,5 +1,5 @@
 // Package procmon tells what the kernel knows of a stream's processes, of
-// their cgroup, of the pressure on the host, and of the clocks.
+// their cgroup, of the pressure on it and on the host, and of the clocks.
 //
 // /proc is read through github.com/prometheus/procfs. Added to it are the
 // tree of descendants, for a stream may be a shell that runs two ffmpegs; the
@@ -12,8 +12,9 @@
 // start time; nothing is kept open between samples.
 //
 // Place in the flow: the keeper samples every running stream and puts the
-// figures into its snapshot; verdicts on streams ask Host whether the machine
-// is to blame, and Clock whether time itself is.
+// figures into its snapshot; verdicts on streams ask the pressure of their
+// cgroup, or else Host, whether the machine is to blame, and Clock whether time
+// itself is.
 package procmon
 
 import (

@@ -25,6 +25,8 @@ func fixtures() []*view {
 			LastActivityAgo: new(0.4), LastRestartUsec: new(usec(noon.Add(-3 * time.Hour))),
 			CPUPercent: new(12.34), RSSBytes: new(uint64(54_857_600)), Threads: new(uint32(9)),
 			ReadBytes: new(uint64(1000)), WriteBytes: new(uint64(3 << 30)),
+			CgroupMemoryBytes: new(uint64(163_840_000)), CgroupCPUPercent: new(12.9),
+			PressureCPUPercent: new(3.2), PressureMemoryPercent: new(0.0), PressureIOPercent: new(0.4),
 			Frame: new(uint64(288_000)), FPS: new(25.0), Speed: new(1.003), BitrateBPS: new(uint64(2_412_000)),
 			OutTimeUsec: new(int64(11_524_480_000)), TotalBytes: new(uint64(3_474_567_890)), DroppedFrames: new(uint64(3)),
 			DuplicatedFrames: new(uint64(0)),
@@ -32,6 +34,7 @@ func fixtures() []*view {
 			Name: "cam2", Description: "Garten 庭", State: "running", Health: "degraded", Reason: "too-slow", PID: 4712,
 			UptimeSeconds: 42, RecentErrors: []string{}, ExitCodes: []int32{},
 			Speed: new(0.62), FPS: new(15.5), CPUPercent: new(198.7),
+			PressureCPUPercent: new(83.1),
 		}, {
 			Name: "evil\x1b[31m", Description: "a\x1b]0;owned\x07b\u202ec", State: "restarting", Health: "down",
 			Reason: "exit-code", RestartCount: 17, ConsecutiveFailures: 4, ExitCodes: []int32{1, 1, 1, 1},

@@ -179,6 +179,8 @@ func viewOf(name, description string, h client.Health) *view {
 		LastActivityAgo: h.LastActivityAgo, LastRestartUsec: h.LastRestartUsec, NextRestartUsec: h.NextRestartUsec,
 		CPUPercent: h.CPUPercent, RSSBytes: h.RSSBytes, Threads: h.Threads,
 		ReadBytes: h.ReadBytes, WriteBytes: h.WriteBytes,
+		CgroupMemoryBytes: h.CgroupMemoryBytes, CgroupCPUPercent: h.CgroupCPUPercent,
+		PressureCPUPercent: h.PressureCPUPercent, PressureMemoryPercent: h.PressureMemoryPercent, PressureIOPercent: h.PressureIOPercent,
 		Frame: h.Frame, FPS: h.FPS, Speed: h.Speed, BitrateBPS: h.BitrateBPS,
 		OutTimeUsec: h.OutTimeUsec, TotalBytes: h.TotalBytes,
 		DroppedFrames: h.DroppedFrames, DuplicatedFrames: h.DuplicatedFrames,

@@ -68,6 +68,9 @@ func renderStatus(v *view, now time.Time, g glyphs) []line {
 	if s := usageText(v); s != "" {
 		add("Usage", piece{plain, s})
 	}
+	if s := cgroupText(v); s != "" {
+		add("Cgroup", piece{plain, s})
+	}
 	name := "Progress"
 	for _, s := range progressTexts(v) {
 		add(name, piece{plain, s})
@@ -118,6 +121,30 @@ func usageText(v *view) string {
 	}
 	if v.WriteBytes != nil {
 		parts = append(parts, "written "+byteSize(*v.WriteBytes))
+	}
+	return strings.Join(parts, ", ")
+}
+
+// cgroupText is what all processes of the stream use, and for how much of the
+// last ten seconds they waited.
+func cgroupText(v *view) string {
+	var parts, waits []string
+	if v.CgroupCPUPercent != nil {
+		parts = append(parts, "CPU "+figure(*v.CgroupCPUPercent, 1)+"%")
+	}
+	if v.CgroupMemoryBytes != nil {
+		parts = append(parts, "memory "+byteSize(*v.CgroupMemoryBytes))
+	}
+	wait := func(what string, percent *float64) {
+		if percent != nil {
+			waits = append(waits, what+" "+figure(*percent, 0)+"%")
+		}
+	}
+	wait("CPU", v.PressureCPUPercent)
+	wait("memory", v.PressureMemoryPercent)
+	wait("I/O", v.PressureIOPercent)
+	if len(waits) > 0 {
+		parts = append(parts, "waits for "+strings.Join(waits, ", "))
 	}
 	return strings.Join(parts, ", ")
 }

@@ -32,6 +32,12 @@ type view struct {
 	ReadBytes  *uint64  `json:"read_bytes,omitempty"`
 	WriteBytes *uint64  `json:"write_bytes,omitempty"`
 
+	CgroupMemoryBytes     *uint64  `json:"cgroup_memory_bytes,omitempty"` // with page cache
+	CgroupCPUPercent      *float64 `json:"cgroup_cpu_percent,omitempty"`  // 100 is one core
+	PressureCPUPercent    *float64 `json:"pressure_cpu_percent,omitempty"`
+	PressureMemoryPercent *float64 `json:"pressure_memory_percent,omitempty"`
+	PressureIOPercent     *float64 `json:"pressure_io_percent,omitempty"`
+
 	Frame            *uint64  `json:"frame,omitempty"`
 	FPS              *float64 `json:"fps,omitempty"`
 	Speed            *float64 `json:"speed,omitempty"` // 1 is real time

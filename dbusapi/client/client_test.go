@@ -96,11 +96,13 @@ func TestReadingCalls(t *testing.T) {
 	if h.State != "running" || h.PID != 4711 || h.UptimeSeconds < 90 || h.RestartCount != 3 || len(h.RecentErrors) != 5 || len(h.ExitCodes) != 3 ||
 		*h.LastActivityAgo < 1 || *h.CPUPercent != 12.5 || *h.RSSBytes != 50<<20 || *h.Threads != 7 || *h.ReadBytes != 11 || *h.WriteBytes != 12 ||
 		*h.Frame != 1234 || *h.FPS != 25 || *h.Speed != 1.01 || *h.BitrateBPS != 2_500_000 || *h.OutTimeUsec != 49_000_000 || *h.TotalBytes != 1<<40 ||
-		*h.DroppedFrames != 7 || *h.DuplicatedFrames != 8 || *h.LastRestartUsec == 0 || *h.NextRestartUsec == 0 || len(h.Raw) != 25 {
+		*h.DroppedFrames != 7 || *h.DuplicatedFrames != 8 || *h.LastRestartUsec == 0 || *h.NextRestartUsec == 0 ||
+		*h.CgroupMemoryBytes != 60<<20 || *h.CgroupCPUPercent != 13.5 || *h.PressureCPUPercent != 1.5 || *h.PressureMemoryPercent != 2.5 ||
+		*h.PressureIOPercent != 3.5 || len(h.Raw) != 30 {
 		t.Errorf("got %+v", h)
 	}
 	report, err := c.Report(ctx)
-	if err != nil || report["cam-1"].PID != 4711 || report["idle"].State != "stopped" || report["idle"].Frame != nil || len(report) != 2 {
+	if err != nil || report["cam-1"].PID != 4711 || report["idle"].State != "stopped" || report["idle"].Frame != nil || report["idle"].CgroupMemoryBytes != nil || len(report) != 2 {
 		t.Error(report, err)
 	}
 

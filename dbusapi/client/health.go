@@ -27,6 +27,13 @@ type Health struct {
 	ReadBytes  *uint64
 	WriteBytes *uint64
 
+	// Of the whole control group.
+	CgroupMemoryBytes     *uint64  // with page cache
+	CgroupCPUPercent      *float64 // 100 is one core
+	PressureCPUPercent    *float64 // of the last 10 s, in which some process waited
+	PressureMemoryPercent *float64
+	PressureIOPercent     *float64
+
 	Frame            *uint64
 	FPS              *float64
 	Speed            *float64 // of now; 1 is real time
@@ -65,32 +72,37 @@ func (c *Client) Report(ctx context.Context) (map[string]Health, error) {
 
 func healthOf(d map[string]dbus.Variant) Health {
 	return Health{
-		State:               value[string](d, "state"),
-		Health:              value[string](d, "health"),
-		Reason:              value[string](d, "reason"),
-		PID:                 value[uint32](d, "pid"),
-		UptimeSeconds:       value[float64](d, "uptime_seconds"),
-		RestartCount:        value[uint32](d, "restart_count"),
-		ConsecutiveFailures: value[uint32](d, "consecutive_failures"),
-		RecentErrors:        value[[]string](d, "recent_errors"),
-		ExitCodes:           value[[]int32](d, "exit_codes"),
-		LastActivityAgo:     known[float64](d, "last_activity_ago"),
-		LastRestartUsec:     known[uint64](d, "last_restart_usec"),
-		NextRestartUsec:     known[uint64](d, "next_restart_usec"),
-		CPUPercent:          known[float64](d, "cpu_percent"),
-		RSSBytes:            known[uint64](d, "rss_bytes"),
-		Threads:             known[uint32](d, "threads"),
-		ReadBytes:           known[uint64](d, "read_bytes"),
-		WriteBytes:          known[uint64](d, "write_bytes"),
-		Frame:               known[uint64](d, "frame"),
-		FPS:                 known[float64](d, "fps"),
-		Speed:               known[float64](d, "speed"),
-		BitrateBPS:          known[uint64](d, "bitrate_bps"),
-		OutTimeUsec:         known[int64](d, "out_time_usec"),
-		TotalBytes:          known[uint64](d, "total_bytes"),
-		DroppedFrames:       known[uint64](d, "dropped_frames"),
-		DuplicatedFrames:    known[uint64](d, "duplicated_frames"),
-		Raw:                 plain(d),
+		State:                 value[string](d, "state"),
+		Health:                value[string](d, "health"),
+		Reason:                value[string](d, "reason"),
+		PID:                   value[uint32](d, "pid"),
+		UptimeSeconds:         value[float64](d, "uptime_seconds"),
+		RestartCount:          value[uint32](d, "restart_count"),
+		ConsecutiveFailures:   value[uint32](d, "consecutive_failures"),
+		RecentErrors:          value[[]string](d, "recent_errors"),
+		ExitCodes:             value[[]int32](d, "exit_codes"),
+		LastActivityAgo:       known[float64](d, "last_activity_ago"),
+		LastRestartUsec:       known[uint64](d, "last_restart_usec"),
+		NextRestartUsec:       known[uint64](d, "next_restart_usec"),
+		CPUPercent:            known[float64](d, "cpu_percent"),
+		RSSBytes:              known[uint64](d, "rss_bytes"),
+		Threads:               known[uint32](d, "threads"),
+		ReadBytes:             known[uint64](d, "read_bytes"),
+		WriteBytes:            known[uint64](d, "write_bytes"),
+		CgroupMemoryBytes:     known[uint64](d, "cgroup_memory_bytes"),
+		CgroupCPUPercent:      known[float64](d, "cgroup_cpu_percent"),
+		PressureCPUPercent:    known[float64](d, "pressure_cpu_percent"),
+		PressureMemoryPercent: known[float64](d, "pressure_memory_percent"),
+		PressureIOPercent:     known[float64](d, "pressure_io_percent"),
+		Frame:                 known[uint64](d, "frame"),
+		FPS:                   known[float64](d, "fps"),
+		Speed:                 known[float64](d, "speed"),
+		BitrateBPS:            known[uint64](d, "bitrate_bps"),
+		OutTimeUsec:           known[int64](d, "out_time_usec"),
+		TotalBytes:            known[uint64](d, "total_bytes"),
+		DroppedFrames:         known[uint64](d, "dropped_frames"),
+		DuplicatedFrames:      known[uint64](d, "duplicated_frames"),
+		Raw:                   plain(d),
 	}
 }
 

@@ -74,7 +74,11 @@ func Full(name string, pid int) *stream.Snapshot {
 		HasFrame: true, HasFPS: true, HasSpeed: true, HasBitrate: true, HasOutTime: true, HasTotalBytes: true,
 		Received: now,
 	}
-	s.Usage = &stream.Usage{CPUPercent: 12.5, HasCPU: true, RSS: 50 << 20, Threads: 7, ReadBytes: 11, WriteBytes: 12, HasIO: true}
+	s.Usage = &stream.Usage{
+		CPUPercent: 12.5, HasCPU: true, RSS: 50 << 20, Threads: 7, ReadBytes: 11, WriteBytes: 12, HasIO: true,
+		CgroupMemory: 60 << 20, HasCgroupMemory: true, CgroupCPUPercent: 13.5, HasCgroupCPU: true,
+		PressureCPU: 1.5, PressureMemory: 2.5, PressureIO: 3.5, HasPressureCPU: true, HasPressureMemory: true, HasPressureIO: true,
+	}
 	for i := range 50 {
 		s.Lines = append(s.Lines, stream.Line{Time: now, Priority: 6, Text: fmt.Sprintf("line %d of %s", i, name)})
 	}

@@ -211,7 +211,7 @@ func TestLingerRemovesItsSocket(t *testing.T) {
 	if st, err := os.Stat(path); err != nil || st.Mode().Perm() != 0o600 {
 		t.Errorf("%v, %v", st.Mode(), err)
 	}
-	cmd.Process.Signal(syscall.SIGHUP) // of no effect
+	cmd.Process.Signal(syscall.SIGHUP) // an upgrade in place
 	if err := c.Leave(); err != nil {
 		t.Error(err)
 	}

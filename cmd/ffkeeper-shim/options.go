@@ -30,6 +30,10 @@ How the keeper reaches it, one of:
 Options:
       --stop-wait TIME   between TERM and KILL when it stops the children by
                          itself (default 10s)
+      --cgroup           the cgroup v2 it is started in belongs to it
+                         (Delegate=yes): it moves to shim/ there and gives each
+                         child NAME.stream/, with its limits in force; where
+                         that cannot be it warns and does without
       --allow-user USER  a user, by name or number, who may connect besides root
                          and its own; may be given several times
       --version          prints the version
@@ -37,6 +41,9 @@ Options:
       --help             prints this
 
 SIGTERM and SIGINT stop all children (TERM, wait, KILL), then it ends with 0.
+SIGHUP makes it go on as the program that is installed now, in place, with the
+same children; if that does not start it goes on as it is. Where it was started
+with --fd a SIGHUP does nothing.
 Exit codes: 0, 64 wrong command line, 71 the system refuses something.
 `
 
@@ -48,6 +55,7 @@ type options struct {
 	linger        string
 	stopWait      time.Duration
 	allow         []uint32
+	cgroup        bool
 	resume        int // from an upgrade in place; not for people
 	version       bool
 	checkProtocol bool
@@ -63,6 +71,7 @@ func parse(args []string) (*options, error) {
 	f.IntVar(&o.fd, "fd", -1, "")
 	f.StringVar(&o.linger, "linger", "", "")
 	f.DurationVar(&o.stopWait, "stop-wait", 0, "")
+	f.BoolVar(&o.cgroup, "cgroup", false, "")
 	f.IntVar(&o.resume, "resume", -1, "")
 	f.BoolVar(&o.version, "version", false, "")
 	f.BoolVar(&o.checkProtocol, "check-protocol", false, "")
@@ -120,7 +129,9 @@ func (o *options) server(cfg shim.Config) (*shim.Server, error) {
 	cfg.Program, cfg.Args = program, o.args
 	cfg.Helper = "/proc/self/exe" // this very program, also when the file was replaced
 	cfg.StopWait, cfg.AllowUIDs = o.stopWait, o.allow
+	cfg.Cgroup = o.cgroup
 	cfg.Stay = o.fd < 0
+	cfg.UpgradeOnHUP = cfg.Stay // else its keeper upgrades it
 	switch {
 	case o.resume >= 0:
 		return shim.Resume(cfg, o.resume)

@@ -21,6 +21,8 @@ type child struct {
 	ends  map[End]int
 	log   bool // stdout is log
 
+	cgroup *cgroup // nil: none of its own, or none any more
+
 	starting  bool // the exec helper has not become the program yet
 	exited    *Exited
 	gone      bool // its group was seen empty: the number may belong to others now
@@ -81,9 +83,13 @@ var allEnds = [...]End{Stdin, Stdout, Stderr, Progress}
 // message describes the child, with the descriptors to go beside it, which
 // stay the child's.
 func (c *child) message(kind string) (*message, []int) {
+	dir := ""
+	if c.cgroup != nil {
+		dir = c.cgroup.dir
+	}
 	m := &message{Type: kind, Child: &childBody{
 		ID: c.id, Stream: text(c.stream), PID: c.pid, Started: c.started.UnixNano(), Ticks: c.ticks,
-		Exited: c.exited.body(), Empty: c.empty, Termed: c.termed, Killing: c.killing,
+		Cgroup: text(dir), Exited: c.exited.body(), Empty: c.empty, Termed: c.termed, Killing: c.killing,
 	}}
 	var fds []int
 	add := func(name string, fd int) {
@@ -152,6 +158,9 @@ func (s *Server) ended(c *child) {
 	}
 	e.UserTime, e.SystemTime = time.Duration(ru.Utime.Nano()), time.Duration(ru.Stime.Nano())
 	e.MaxRSS = uint64(ru.Maxrss) << 10
+	if c.cgroup != nil {
+		c.cgroup.verdict(e)
+	}
 	c.exited = e
 	delete(s.byPID, c.pid)
 	if !c.starting && !c.failed { // else the helper's last words tell what happened

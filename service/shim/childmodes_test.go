@@ -52,6 +52,7 @@ var childModes = map[string]func(args []string) int{
 		})
 		select {}
 	},
+	"child-no-clone3": noClone3,
 	// dial connects to a lingering shim, has it start a child that holds the
 	// connection too, and waits for the end of its stdin.
 	"child-dial": func(args []string) int {

@@ -6,7 +6,8 @@ import (
 	"time"
 )
 
-// greetWait is how long a shim may take to answer hello.
+// greetWait is how long a shim may take to answer hello; one that serves keepers
+// in turn may wait for an earlier one's spawns besides.
 const greetWait = 10 * time.Second
 
 // InProcess runs the shim in this process, on one thread of it. The process
@@ -52,7 +53,7 @@ func Dial(ctx context.Context, path string, h Handler) (*Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot connect to the shim at %s: %w", path, err)
 	}
-	deadline := time.Now().Add(greetWait)
+	deadline := time.Now().Add(helperWait + killWait + greetWait)
 	if d, ok := ctx.Deadline(); ok && d.Before(deadline) {
 		deadline = d
 	}

@@ -26,7 +26,8 @@ const helperWait = 30 * time.Second
 
 // helperJob is what the helper is told, in a memfd.
 type helperJob struct {
-	Spawn spawnBody `json:"spawn"`
+	Spawn  spawnBody `json:"spawn"`
+	Cgroup text      `json:"cgroup,omitempty"` // directory to move to; "": it is there
 }
 
 // helperWord is what the helper says over its status pipe: one when it is about
@@ -47,7 +48,11 @@ func (s *Server) spawnThroughHelper(req *SpawnRequest, p *pipes, done func(*chil
 		fail("find the exec helper", errors.New("none is configured, and limits, nice, umask, affinity and OOM score need it"))
 		return
 	}
-	data, err := json.Marshal(helperJob{*req.body()})
+	j := helperJob{Spawn: *req.body()}
+	if p.cgroup != nil && p.cgroup.tree.notInto != nil {
+		j.Cgroup = text(p.cgroup.dir)
+	}
+	data, err := json.Marshal(j)
 	if err != nil {
 		fail("tell the exec helper", err)
 		return
@@ -127,6 +132,7 @@ func helperVerdict(words []byte) error {
 
 // started is called when the helper has become the program, or has not.
 func (s *Server) started(c *child, path string, err error, done func(*child, error)) {
+	defer s.answerHello()
 	if err != nil {
 		s.abandon(c)
 		var spawn *SpawnError
@@ -185,6 +191,11 @@ func becomeProgram(job, status int) error {
 		return &SpawnError{Path: "exec helper", Op: "read its job", Err: err}
 	}
 	r := j.Spawn.request()
+	if j.Cgroup != "" {
+		if err := writeFile(string(j.Cgroup)+"/cgroup.procs", "0"); err != nil {
+			return &SpawnError{Path: r.Path, Op: "move to control group " + string(j.Cgroup), Err: err}
+		}
+	}
 	if op, err := applySettings(r); err != nil {
 		return &SpawnError{Path: r.Path, Op: op, Err: err}
 	}

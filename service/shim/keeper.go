@@ -15,7 +15,8 @@ type keeper struct {
 	s       *Server
 	conn    *conn
 	pid     int
-	greeted bool // hello was said: events flow
+	hello   *helloBody // what it said; nil: nothing yet
+	greeted bool       // hello was answered: events flow
 	dead    bool
 	done    chan struct{} // closed when its goroutine has ended
 }
@@ -110,7 +111,7 @@ func (s *Server) connect(fd int) error {
 	k.start()
 	time.AfterFunc(helloWait, func() {
 		s.post(func() {
-			if s.keeper == k && !k.greeted {
+			if s.keeper == k && k.hello == nil {
 				s.warn("pid %d connected and said no hello", k.pid)
 				s.keeperLost(k)
 			}
@@ -121,12 +122,12 @@ func (s *Server) connect(fd int) error {
 
 // start begins to read.
 func (k *keeper) start() {
-	k.conn.file.SetReadDeadline(time.Time{})
 	k.done = make(chan struct{})
 	go k.read()
 }
 
 // resume goes on reading after a pause, whether it has come into force or not.
+// The deadline is not touched later: it may be the next pause's by then.
 func (k *keeper) resume() {
 	k.conn.file.SetReadDeadline(time.Time{})
 	done := k.done
@@ -225,11 +226,24 @@ func (s *Server) keeperLost(k *keeper) {
 	}
 }
 
-// greet answers hello with everything the shim holds.
+// greet takes a keeper's hello.
 func (s *Server) greet(k *keeper, hello *helloBody) {
 	if hello == nil || hello.Min > Version || hello.Max < Version {
 		k.fail(0, fmt.Errorf("this shim speaks version %d of the protocol only", Version))
 		s.keeperLost(k)
+		return
+	}
+	k.hello = hello
+	s.answerHello()
+}
+
+// answerHello tells a keeper that has said hello everything the shim holds. It
+// waits for what an earlier keeper has asked for: a child that came to life
+// after the answer would be unknown, and its stream be started once more. The
+// timeouts of spawns bound that.
+func (s *Server) answerHello() {
+	k := s.keeper
+	if k == nil || k.dead || k.hello == nil || k.greeted || s.spawning() {
 		return
 	}
 	s.stopDraining()

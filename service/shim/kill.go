@@ -55,13 +55,22 @@ const maxRounds = 50
 // killRound kills everything of c that can be found, until a look finds nobody
 // who has not been killed yet: a process in uninterruptible sleep ends later.
 // The kernel kills a whole group at once, forks in flight included; those
-// outside are found one by one.
+// outside are found one by one. A cgroup it kills at once as a whole, and one
+// round is enough.
 func (s *Server) killRound(c *child) {
 	if c.hit == nil {
 		c.hit = map[procKey]bool{}
 	}
 	if c.known == nil {
 		c.known = map[procKey]bool{}
+	}
+	if g := c.cgroup; g != nil {
+		if c.exited == nil { // it may be on its way there
+			unix.PidfdSendSignal(c.fd, unix.SIGKILL, nil, 0)
+		}
+		if g.killed = killTree(g.dir); g.killed {
+			return
+		}
 	}
 	for range maxRounds {
 		strays := s.strays(c)

@@ -75,12 +75,17 @@ type rig struct {
 	shim   int // pid of the shim; of this process where it is in-process
 }
 
-// forms runs test with a shim in each of its three forms.
+// forms runs test with a shim in each of its three forms, and with one whose
+// children have control groups.
 func forms(t *testing.T, test func(t *testing.T, r *rig)) {
 	t.Run("in-process", func(t *testing.T) { test(t, inProcess(t)) })
 	t.Run("launched", func(t *testing.T) { test(t, launched(t)) })
 	t.Run("dialled", func(t *testing.T) {
 		l := startLinger(t)
+		test(t, l.dial(t))
+	})
+	t.Run("with cgroups", func(t *testing.T) {
+		l, _ := startInCgroup(t)
 		test(t, l.dial(t))
 	})
 }
@@ -121,9 +126,7 @@ type linger struct {
 
 func startLinger(t testing.TB, args ...string) *linger {
 	t.Helper()
-	l := &linger{path: filepath.Join(t.TempDir(), "control"), done: make(chan struct{})}
-	l.cmd = exec.Command(shimProgram(t), append([]string{"--linger", l.path, "--stop-wait", "1s"}, args...)...)
-	l.cmd.Stderr = os.Stderr
+	l := newLinger(t, args...)
 	l.start(t)
 	return l
 }

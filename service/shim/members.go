@@ -6,7 +6,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// This file says which processes belong to a child. They are
+// This file says which processes belong to a child. Where it has a control
+// group of its own they are those in it and below, whatever they have done to
+// hide, and it is empty when the kernel says so. Where it has none they are
 //
 //   - its process group, which the kernel knows;
 //   - its session, which processes that made a group of their own stay in;
@@ -68,6 +70,15 @@ func (s *Server) newestOf(stream string, start uint64) *child {
 func (s *Server) strays(c *child) []procStat {
 	var found []procStat
 	seen := map[int]bool{c.pid: true}
+	if c.cgroup != nil {
+		for _, pid := range procsIn(c.cgroup.dir) {
+			if st, err := readStat(pid); err == nil && !st.dead() && !seen[pid] {
+				seen[pid] = true
+				found = append(found, st)
+			}
+		}
+		return found
+	}
 	var walk func(pid int)
 	walk = func(pid int) {
 		for _, p := range childrenOf(pid) {
@@ -148,16 +159,10 @@ func (s *Server) checkEmpty(c *child) {
 	if c.exited == nil || c.empty || c.starting {
 		return
 	}
-	for _, o := range s.orphans {
-		undecided := !o.decided && time.Since(o.seen) < inspectWait && o.start >= c.ticks
-		if (o.owner == c || undecided) && exists(o.pid) {
-			return
-		}
-	}
-	if s.groupSignal(c, 0) != unix.ESRCH {
+	if c.cgroup != nil && !s.cgroupEmpty(c) || c.cgroup == nil && !s.groupGone(c) {
 		return
 	}
-	c.empty, c.killing, c.known, c.hit = true, false, nil, nil
+	c.empty, c.known, c.hit = true, nil, nil
 	c.closePIDFD()
 	delete(s.live, c.id)
 	if s.byGroup[c.pid] == c {
@@ -167,4 +172,16 @@ func (s *Server) checkEmpty(c *child) {
 		s.tell(&message{Type: msgEmpty, ID: c.id, Stream: text(c.stream), At: time.Now().UnixNano()})
 	}
 	s.dropIfDone(c)
+}
+
+// groupGone: nothing of c is left in its group, nor among the orphans that may
+// be its.
+func (s *Server) groupGone(c *child) bool {
+	for _, o := range s.orphans {
+		undecided := !o.decided && time.Since(o.seen) < inspectWait && o.start >= c.ticks
+		if (o.owner == c || undecided) && exists(o.pid) {
+			return false
+		}
+	}
+	return s.groupSignal(c, 0) == unix.ESRCH
 }

@@ -196,6 +196,13 @@ func (c *conn) mute() {
 	c.shorter.Broadcast()
 }
 
+// broken: nothing gets to the peer any more.
+func (c *conn) broken() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.closed || c.err != nil
+}
+
 // drain waits for the peer to take what is queued, but not for ever.
 func (c *conn) drain(most time.Duration) bool {
 	late := false

@@ -83,6 +83,8 @@ func FuzzDecode(f *testing.F) {
 	for _, s := range []string{
 		`{"v":1,"type":"ping","seq":3}`, `{"v":1,"type":"memfd"}`, `null`, `{"v":1,"type":"spawn","fds":["extra"],"spawn":{"argv":["a",["/w=="]]}}`,
 		`{"v":1,"type":"io","io":{"3":{"rchar":5}}}`, `{"v":1,"type":"child","child":{"drained":{"stderr":{"offset":-1,"len":9}}}}`,
+		`{"v":1,"type":"child","child":{"id":1,"cgroup":"/c/s.stream","termed":true,"killing":true,"exited":{"id":1,"at":1,"oom":true,"task_limit":true}}}`,
+		`{"v":1,"type":"spawn","spawn":{"stream":"a/b","argv":["a"],"cgroup":{"cpu_quota":0.001,"memory_max":18446744073709551615}}}`,
 		`{"v":1,"type":"error","error":{"text":"x","errno":2,"spawn":true}}`, `{"v":1,"type":"exited","exited":{"id":1,"at":1}}`,
 	} {
 		f.Add([]byte(s), 0)
@@ -100,6 +102,10 @@ func FuzzDecode(f *testing.F) {
 				streamEnv(r)
 				r.needsHelper()
 				limitOrder(r.Limits)
+				r.Cgroup.settings()
+				if strings.Contains(r.Stream, "/") {
+					t.Errorf("%q was taken for a name", r.Stream)
+				}
 			}
 		}
 		m.Exited.event()
@@ -124,6 +130,7 @@ func FuzzDecode(f *testing.F) {
 }
 
 func FuzzState(f *testing.F) {
+	f.Add([]byte(`{"v":2,"cgroup":"/c","children":[{"id":1,"pid":5,"pidfd":7,"cgroup":"s.stream","ends":{"stdin":3}},{"id":2,"cgroup":"../x"}],"listener":-1,"keeper":4}`))
 	f.Add([]byte(`{"v":1,"children":[{"id":1,"pid":5,"pidfd":-1,"exited":{"id":1},"empty":true}],"owners":[{"pid":1,"owner":1}],"listener":-1,"keeper":-1}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		st, err := parseState(data)

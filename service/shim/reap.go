@@ -107,10 +107,10 @@ func (s *Server) look(pids []int) (buried map[*child]bool) {
 // on killing those that are to be.
 func (s *Server) settle(buried map[*child]bool) {
 	for _, c := range s.live {
-		if c.killing {
+		if c.killing && (c.cgroup == nil || !c.cgroup.killed) {
 			s.killRound(c)
 		}
-		if !buried[c] && !buried[nil] {
+		if c.cgroup != nil || !buried[c] && !buried[nil] {
 			s.checkEmpty(c)
 		}
 	}
@@ -201,6 +201,9 @@ func (s *Server) meet(st *procStat) {
 		return
 	}
 	o.owner = s.owner(st)
+	if o.owner == nil && s.cgroups != nil {
+		o.owner = s.cgroups.childIn(st.pid)
+	}
 	// No descendant of a managed child is in our own session.
 	o.decided = o.owner != nil || st.session == ownSession()
 	if o != before && !o.decided {
@@ -249,11 +252,16 @@ func (s *Server) inspect() {
 type signals struct {
 	child   chan os.Signal
 	ignored chan os.Signal
+	hup     chan os.Signal // nil: not ours to take
 }
 
-func newSignals() *signals {
+func newSignals(hup bool) *signals {
 	n := &signals{child: make(chan os.Signal, 1), ignored: make(chan os.Signal, 1)}
 	signal.Notify(n.child, unix.SIGCHLD)
+	if hup {
+		n.hup = make(chan os.Signal, 1)
+		n.ignoreHUP(false)
+	}
 	mask, err := ignoredSignals()
 	for sig := syscall.Signal(1); err == nil && sig < 32; sig++ {
 		if mask&(1<<(sig-1)) != 0 && sig != unix.SIGKILL && sig != unix.SIGSTOP {
@@ -263,7 +271,23 @@ func newSignals() *signals {
 	return n
 }
 
+// ignoreHUP is for the time of an exec, which leaves SIGHUP ignored in the new
+// program until that has a handler; Go cannot start with it blocked. What is
+// lost so is one more wish for what happens.
+func (n *signals) ignoreHUP(on bool) {
+	switch {
+	case n.hup == nil:
+	case on:
+		signal.Ignore(unix.SIGHUP)
+	default:
+		signal.Notify(n.hup, unix.SIGHUP)
+	}
+}
+
 func (n *signals) stop() {
+	if n.hup != nil {
+		signal.Stop(n.hup)
+	}
 	signal.Stop(n.child)
 	signal.Stop(n.ignored)
 }

@@ -24,65 +24,93 @@ const checkFormat = "ffkeeper-shim protocol %d-%d state %d-%d"
 // CheckAnswer is what ffkeeper-shim --check-protocol prints: proof that the
 // program starts, and can go on from the state another one leaves.
 func CheckAnswer() string {
-	return fmt.Sprintf(checkFormat, Version, Version, stateVersion, stateVersion)
+	return fmt.Sprintf(checkFormat, Version, Version, minStateVersion, maxStateVersion)
 }
 
-// checkAnswer says whether the program that gave answer can go on from here.
-func checkAnswer(answer string) error {
+// checkAnswer says whether the program that gave answer can go on from a state
+// of the given version.
+func checkAnswer(answer string, version int) error {
 	var protocol, state [2]int
 	_, err := fmt.Sscanf(answer, checkFormat, &protocol[0], &protocol[1], &state[0], &state[1])
 	if err != nil {
 		return fmt.Errorf("it answers %.100q and not %q", answer, CheckAnswer())
 	}
-	if Version < protocol[0] || Version > protocol[1] || stateVersion < state[0] || stateVersion > state[1] {
+	if Version < protocol[0] || Version > protocol[1] || version < state[0] || version > state[1] {
 		return fmt.Errorf("it understands protocol %d to %d and state %d to %d; this shim uses %d and %d",
-			protocol[0], protocol[1], state[0], state[1], Version, stateVersion)
+			protocol[0], protocol[1], state[0], state[1], Version, version)
 	}
 	return nil
 }
 
+// upgrade is a wish to go on as another program.
+type upgrade struct {
+	program string
+	keeper  *keeper // whose wish it is; nil: a signal's
+	seq     uint64  // the keeper's request
+}
+
+// refuse says why the old program goes on.
+func (s *Server) refuse(u *upgrade, err error) {
+	err = fmt.Errorf("cannot go on as %q: %w", u.program, err)
+	if u.keeper == nil {
+		s.warn("%w", err)
+		return
+	}
+	u.keeper.fail(u.seq, err)
+}
+
+var (
+	errLeaving = errors.New("the shim is about to leave")
+	errNotNow  = errors.New("something is about to happen that would be lost")
+)
+
 // reexec replaces the program in place: same pid, children, descriptors and
 // connection. The answer comes from the new program.
-func (s *Server) reexec(k *keeper, m *message) {
-	program := string(m.Path)
-	if program == "" {
-		program = s.cfg.Program
-	}
-	refuse := func(err error) {
-		s.upgrading = false
-		k.fail(m.Seq, fmt.Errorf("cannot go on as %q: %w", program, err))
-	}
+func (s *Server) reexec(u *upgrade) {
 	switch {
+	case s.upgrading && u.keeper == nil: // it is being done
+		return
 	case s.cfg.inProcess || s.cfg.Program == "":
-		k.fail(m.Seq, errors.New("this shim is part of another program and cannot be replaced"))
+		s.refuse(u, errors.New("this shim is part of another program and cannot be replaced"))
 		return
 	case s.upgrading:
-		k.fail(m.Seq, errors.New("an upgrade is under way"))
+		s.refuse(u, errors.New("an upgrade is under way"))
 		return
 	case s.stopping != nil || s.leaving:
-		k.fail(m.Seq, errors.New("the shim is about to leave"))
+		s.refuse(u, errLeaving)
 		return
 	}
 	s.upgrading = true
+	version := s.stateVersion()
 	go func() {
-		err := checkProgram(program)
+		err := checkProgram(u.program, s.cfg.Args, version)
 		s.post(func() {
-			if err != nil {
-				refuse(err)
-				return
+			if err == nil {
+				err = s.replace(u)
 			}
-			if err := s.replace(program, k, m.Seq); err != nil {
-				refuse(err)
-			}
+			s.notReplaced(u, err)
 		})
 	}()
 }
 
-// checkProgram runs program once, to see that it starts and understands us.
-func checkProgram(program string) error {
+// notReplaced deals with what replace returned.
+func (s *Server) notReplaced(u *upgrade, err error) {
+	if err == errNotNow { // soon
+		time.AfterFunc(fastTick, func() {
+			s.post(func() { s.notReplaced(u, s.replace(u)) })
+		})
+		return
+	}
+	s.upgrading = false
+	s.refuse(u, err)
+}
+
+// checkProgram runs program once, to see that it starts with these arguments
+// and understands us.
+func checkProgram(program string, args []string, version int) error {
 	ctx, cancel := context.WithTimeout(context.Background(), checkWait)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, program, "--check-protocol")
+	cmd := exec.CommandContext(ctx, program, append([]string{"--check-protocol"}, args...)...)
 	cmd.WaitDelay = time.Second
 	out, err := cmd.Output()
 	if ctx.Err() != nil {
@@ -91,34 +119,41 @@ func checkProgram(program string) error {
 	if err != nil {
 		return fmt.Errorf("it does not start: %w", err)
 	}
-	return checkAnswer(strings.TrimSpace(string(out)))
+	return checkAnswer(strings.TrimSpace(string(out)), version)
 }
 
-// replace executes program. It returns only if that fails, and then the server
-// goes on as before; or with nil, to try again soon.
-func (s *Server) replace(program string, k *keeper, seq uint64) error {
+// replaceable says why the program cannot be replaced; errNotNow: soon.
+func (s *Server) replaceable(u *upgrade) error {
+	switch {
+	case s.stopping != nil || s.leaving:
+		return errLeaving
+	case u.keeper != nil && (s.keeper != u.keeper || s.successor >= 0):
+		return errors.New("it was asked for by a keeper that is gone")
+	case s.spawning(), s.successor >= 0, s.keeper != nil && !s.keeper.greeted:
+		return errNotNow
+	}
+	return nil
+}
+
+// replace executes the program. It returns only if that fails, and then the
+// server goes on as before.
+func (s *Server) replace(u *upgrade) error {
+	if err := s.replaceable(u); err != nil {
+		return err
+	}
+	keeper := s.keeper
 	resume, err := s.pause()
 	if err != nil {
 		return err
 	}
-	if s.stopping != nil || s.leaving || s.keeper != k || s.successor >= 0 {
-		resume()
-		return errors.New("it was asked for by a keeper that is gone, or the shim is about to leave")
+	if err = s.replaceable(u); err == nil && s.keeper != keeper {
+		err = errNotNow // a new one, whose words are being read
 	}
-	if s.spawning() {
-		// The outcome would be lost. It comes soon.
+	if err != nil {
 		resume()
-		time.AfterFunc(fastTick, func() {
-			s.post(func() {
-				if err := s.replace(program, k, seq); err != nil {
-					s.upgrading = false
-					k.fail(seq, err)
-				}
-			})
-		})
-		return nil
+		return err
 	}
-	st := s.state(seq)
+	st := s.state(u.seq)
 	state, err := st.save()
 	if err != nil {
 		resume()
@@ -129,13 +164,15 @@ func (s *Server) replace(program string, k *keeper, seq uint64) error {
 	case <-s.cfg.Stop: // the new program would not hear of it
 		resume()
 		s.stopAll()
-		return errors.New("the shim is about to leave")
+		return errLeaving
 	default:
 	}
 	kept := append(st.descriptors(), state)
 	setCloseOnExec(kept, false)
-	argv := append([]string{program, "--resume", strconv.Itoa(state)}, s.cfg.Args...)
-	err = syscall.Exec(program, argv, os.Environ())
+	s.signals.ignoreHUP(true)
+	argv := append([]string{u.program, "--resume", strconv.Itoa(state)}, s.cfg.Args...)
+	err = syscall.Exec(u.program, argv, os.Environ())
+	s.signals.ignoreHUP(false)
 	setCloseOnExec(kept, true)
 	resume()
 	return err
@@ -156,8 +193,9 @@ func (s *Server) spawning() bool {
 // until they are waited for. The function it returns undoes it.
 func (s *Server) pause() (resume func(), err error) {
 	readers := map[<-chan struct{}]*os.File{}
-	if s.keeper != nil {
-		readers[s.keeper.done] = s.keeper.conn.file
+	keeper := s.keeper
+	if keeper != nil {
+		readers[keeper.done] = keeper.conn.file
 	}
 	if s.listener != nil {
 		readers[s.listener.done] = s.listener.file
@@ -179,10 +217,11 @@ func (s *Server) pause() (resume func(), err error) {
 		}
 	}
 	resume = func() {
-		if s.keeper != nil {
-			s.keeper.resume()
-		} else {
+		switch {
+		case s.keeper == nil || !s.keeper.greeted:
 			s.startDraining()
+		case s.keeper == keeper:
+			keeper.resume()
 		}
 		if s.listener != nil {
 			s.listener.resume(s)

@@ -186,7 +186,7 @@ func TestProgramThatUnderstandsUsCanFollow(t *testing.T) {
 		CheckAnswer(): true, "ffkeeper-shim protocol 1-2 state 1-9": true, "ffkeeper-shim protocol 0-0 state 1-1": false,
 		"ffkeeper-shim protocol 2-3 state 1-1": false, "ffkeeper-shim protocol 1-1": false, "": false,
 	} {
-		if err := checkAnswer(answer); (err == nil) != ok {
+		if err := checkAnswer(answer, 1); (err == nil) != ok {
 			t.Errorf("%q: %v", answer, err)
 		}
 	}

@@ -1,6 +1,7 @@
 package shim
 
 import (
+	"cmp"
 	"fmt"
 	"runtime/debug"
 	"strings"
@@ -23,12 +24,12 @@ func (s *Server) handle(k *keeper, m *message, fds []int) {
 		closeAll(fds)
 	}()
 	if !k.greeted && m.Type != msgHello {
-		k.fail(m.Seq, fmt.Errorf("%s before hello", m.Type))
+		k.fail(m.Seq, fmt.Errorf("%s before hello was answered", m.Type))
 		return
 	}
 	switch m.Type {
 	case msgHello:
-		if k.greeted {
+		if k.hello != nil {
 			k.fail(m.Seq, fmt.Errorf("hello for the second time"))
 			return
 		}
@@ -68,7 +69,7 @@ func (s *Server) handle(k *keeper, m *message, fds []int) {
 	case msgPing:
 		k.send(&message{Type: msgPong, Seq: m.Seq})
 	case msgReexec:
-		s.reexec(k, m)
+		s.reexec(&upgrade{program: cmp.Or(string(m.Path), s.cfg.Program), keeper: k, seq: m.Seq})
 	case msgLeave:
 		s.leaving = true
 	default:
@@ -105,17 +106,13 @@ func (s *Server) spawnFor(k *keeper, m *message, extra []int) {
 			k.fail(m.Seq, err)
 			return
 		}
-		if s.keeper != k {
-			if s.keeper != nil && s.keeper.greeted {
-				s.abandon(c) // the next keeper does not know of it
-			} else {
-				s.drainChild(c)
-			}
+		if s.keeper != k { // it is gone; the next is told in the answer to its hello
+			s.drainChild(c)
 			return
 		}
 		answer, fds := c.message(msgSpawned)
 		answer.Seq = m.Seq
-		if err := k.send(answer, fds...); err != nil {
+		if err := k.send(answer, fds...); err != nil && !k.conn.broken() {
 			s.abandon(c)
 			k.fail(m.Seq, &SpawnError{Path: req.Path, Op: "hand over its file descriptors", Err: err})
 			return

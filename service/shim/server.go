@@ -42,7 +42,9 @@ type Server struct {
 	notes    map[string][]byte
 	orphans  map[int]*orphan
 
-	probing     int // spawns that wait to know where their program is
+	cgroups *cgroupTree // nil: children get no cgroups
+
+	probing     int // spawns that wait to know where their program is, or for their cgroup
 	uninspected []*orphan
 	inspecting  int  // environments being read
 	oldKernel   bool // a pidfd cannot signal a group: before Linux 6.9
@@ -86,6 +88,14 @@ type Config struct {
 	// Args are the arguments for Program, without its name.
 	Args []string
 
+	// Cgroup: the cgroup v2 that this process is in belongs to it. Every child
+	// gets one of its own below, with its limits in force. Where that cannot be
+	// the server warns and goes on without.
+	Cgroup bool
+
+	// UpgradeOnHUP: at SIGHUP the server goes on as Program, as at a Reexec; a
+	// refusal is a warning.
+	UpgradeOnHUP bool
 	// Stop, when it is closed or receives, makes the server stop all children
 	// and end.
 	Stop <-chan os.Signal
@@ -122,7 +132,7 @@ func NewServer(cfg Config) (*Server, error) {
 	if cfg.strangerWait == 0 {
 		cfg.strangerWait = strangerWait
 	}
-	return &Server{
+	s := &Server{
 		cfg:       cfg,
 		calls:     make(chan func()),
 		done:      make(chan struct{}),
@@ -137,7 +147,32 @@ func NewServer(cfg Config) (*Server, error) {
 		null:      null,
 
 		oldKernel: cfg.oldKernel,
-	}, nil
+	}
+	if cfg.Cgroup {
+		tree, warnings, err := claimCgroup()
+		if err != nil {
+			s.warn("children get no control groups: %w", err)
+		}
+		for _, w := range warnings {
+			s.warn("%w", w)
+		}
+		s.useCgroups(tree)
+	}
+	return s, nil
+}
+
+// useCgroups puts children into t from now on; nil: they get none.
+func (s *Server) useCgroups(t *cgroupTree) {
+	if s.cgroups = t; t == nil {
+		return
+	}
+	var err error
+	if t.notInto != nil {
+		s.warn("children cannot be started in their control groups (clone3: %w); the exec helper moves them there, which takes some milliseconds each", t.notInto)
+	}
+	if t.watch, err = newCgroupWatch(); err != nil {
+		s.warn("cannot watch control groups: %w", err)
+	}
 }
 
 // Run serves until there is nothing left to do: after Leave or Stop, or, unless
@@ -158,7 +193,7 @@ func (s *Server) run() error {
 	defer close(s.done)
 	defer s.shutdown()
 	go s.logTo(os.Stderr)
-	s.signals = newSignals()
+	s.signals = newSignals(s.cfg.UpgradeOnHUP)
 	defer s.signals.stop()
 	s.io = newIOReader(s)
 	if s.cfg.Listener > 0 {
@@ -198,6 +233,8 @@ func (s *Server) run() error {
 		case <-stop:
 			stop = nil
 			s.stopAll()
+		case <-s.signals.hup:
+			s.reexec(&upgrade{program: s.cfg.Program})
 		case <-beat:
 			s.cfg.Beat()
 		}
@@ -239,7 +276,7 @@ func (s *Server) onTick() {
 // awaiting: some group is waited for to become empty.
 func (s *Server) awaiting() bool {
 	for _, c := range s.live {
-		if c.exited != nil || c.killing {
+		if (c.exited != nil || c.killing) && (c.cgroup == nil || !c.cgroup.awaited() || c.killing && !c.cgroup.killed) {
 			return true
 		}
 	}
@@ -276,6 +313,9 @@ func (s *Server) shutdown() {
 	}
 	if s.listener != nil {
 		s.listener.close()
+	}
+	if s.cgroups != nil && s.cgroups.watch != nil {
+		s.cgroups.watch.close()
 	}
 	s.io.stop()
 	unix.Close(s.null)

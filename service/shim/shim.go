@@ -21,6 +21,13 @@
 //   - Every child leads a session, and so a process group, of its own: the
 //     session id stays readable in the zombies of all its descendants and tells
 //     whose they are.
+//   - Where the shim was given a cgroup v2 of its own (Config.Cgroup), every
+//     child is born in a cgroup below it, with its limits in force, and no
+//     process of it can leave that: it is killed as a whole and empty when the
+//     kernel says so. Elsewhere the group, the session and the environment tell
+//     what belongs to a child (members.go).
+//   - No stream runs twice: a hello is answered when no spawn is in flight, and
+//     a cgroup is used again when nothing is left in it.
 //   - An exit is kept until the keeper acknowledges it with Forget; while no
 //     keeper is connected stderr and progress are drained into bounded rings,
 //     so that a keeper's death blocks no child and loses no exit.
@@ -57,7 +64,9 @@ type Limit struct {
 }
 
 // CgroupLimits are the limits on a stream's control group; nil fields are not
-// set. They are validated by shape only.
+// set. They are validated by shape only: one that cannot be put in force, for
+// want of a control group or of a controller, is a Warning and no reason not to
+// start.
 type CgroupLimits struct {
 	MemoryMax  *uint64  `json:"memory_max,omitempty"`  // bytes; ^0 is infinity
 	MemoryHigh *uint64  `json:"memory_high,omitempty"` // bytes; ^0 is infinity
@@ -73,6 +82,9 @@ type CgroupLimits struct {
 // variable; default signal dispositions, an empty signal mask, the file
 // descriptors named here and no others; a session and process group of its own.
 type SpawnRequest struct {
+	// Stream is the name of a directory: no slash, no dot at the beginning. The
+	// child's control group is Stream.stream; Stream.stream.2 and so on where a
+	// living child of the same name has that.
 	Stream string
 	Path   string   // the program; without a slash it is looked up in Env's PATH. "" is Argv[0]
 	Argv   []string // at least one
@@ -135,8 +147,9 @@ type Exited struct {
 	Unknown              bool // how it ended could not be learned
 }
 
-// Empty says that nothing is left of what a child started: its group, its
-// session and the descendants that carry FFKEEPER_STREAM. It follows Exited.
+// Empty says that nothing is left of what a child started: its control group or,
+// where it has none, its group, its session and the descendants that carry
+// FFKEEPER_STREAM. It follows Exited.
 type Empty struct {
 	ID     ID
 	Stream string
@@ -160,7 +173,7 @@ type Scope string
 const (
 	Main  Scope = "main"  // the process that was spawned
 	Group Scope = "group" // its process group
-	All   Scope = "all"   // its group and every other process known to be of it
+	All   Scope = "all"   // its group and every other process known to be of it, in its control group for one
 )
 
 // IO are the I/O counters of a child's main process, the descendants it waited

@@ -23,7 +23,8 @@ const headroom = 32
 // program, until the child has changed its directory and executed its program:
 // on a dead file server, for ever. So another goroutine finds out first where
 // program and directory are, and what is on a file server is left to the exec
-// helper, which is a process of its own.
+// helper, which is a process of its own. There its cgroup is made too, which
+// may have to be emptied first.
 func (s *Server) spawn(req *SpawnRequest, extra []int, done func(*child, error)) {
 	if err := req.check(); err != nil {
 		closeAll(extra)
@@ -31,33 +32,77 @@ func (s *Server) spawn(req *SpawnRequest, extra []int, done func(*child, error))
 		return
 	}
 	s.probing++
+	var g *cgroup
+	if s.cgroups != nil {
+		g = s.cgroups.claim(req.Stream)
+	}
 	var once sync.Once
-	proceed := func(path string, remote bool, err error) {
+	proceed := func(p *probe) (first bool) {
 		once.Do(func() {
+			first = true
 			ok := s.post(func() {
 				s.probing--
-				s.spawnProbed(req, path, remote, extra, err, done)
+				s.spawnProbed(req, p, extra, done)
+				s.answerHello()
 			})
 			if !ok {
 				closeAll(extra)
 			}
 		})
+		return first
 	}
 	timeout := time.AfterFunc(helperWait, func() {
-		proceed("", false, &SpawnError{Path: req.Path, Op: "look for it and " + req.Dir, Err: syscall.ETIMEDOUT})
+		proceed(&probe{err: &SpawnError{Path: req.Path, Op: "look for it and " + req.Dir, Err: syscall.ETIMEDOUT}})
 	})
 	go func() {
-		defer timeout.Stop()
-		path, err := lookPath(req)
-		proceed(path, err == nil && (onFileServer(path) || onFileServer(req.Dir)), err)
+		p := s.probe(req, g)
+		timeout.Stop()
+		if !proceed(p) && g != nil {
+			s.post(g.discard) // not before now: it was still being made
+		}
 	}()
 }
 
+// probe is what has to be known, or made, before a fork.
+type probe struct {
+	path     string
+	remote   bool // it or the directory is on a file server
+	cgroup   *cgroup
+	warnings []error
+	err      error
+}
+
+// probe is for a goroutine that may be stuck. It makes g, if that is not nil.
+func (s *Server) probe(req *SpawnRequest, g *cgroup) *probe {
+	p := &probe{cgroup: g}
+	if p.path, p.err = lookPath(req); p.err != nil {
+		return p
+	}
+	p.remote = onFileServer(p.path) || onFileServer(req.Dir)
+	if g == nil {
+		if req.Cgroup != nil {
+			p.warnings = req.Cgroup.apply(req.Stream, "", nil)
+		}
+		return p
+	}
+	p.warnings, p.err = g.prepare(req, s.cgroupChanged(g))
+	return p
+}
+
 // spawnProbed goes on when it is known where everything is.
-func (s *Server) spawnProbed(req *SpawnRequest, path string, remote bool, extra []int, err error, done func(*child, error)) {
+func (s *Server) spawnProbed(req *SpawnRequest, found *probe, extra []int, done func(*child, error)) {
 	defer closeAll(extra)
-	if err != nil {
-		done(nil, err)
+	g, path := found.cgroup, found.path
+	defer func() {
+		if g != nil && g.child == nil {
+			g.discard()
+		}
+	}()
+	for _, w := range found.warnings {
+		s.warn("%w", w)
+	}
+	if found.err != nil {
+		done(nil, found.err)
 		return
 	}
 	if s.stopping != nil || s.leaving {
@@ -71,7 +116,8 @@ func (s *Server) spawnProbed(req *SpawnRequest, path string, remote bool, extra 
 	}
 	defer p.closeChildSide()
 	req.Path, req.Env = path, streamEnv(req)
-	if req.needsHelper() || remote && s.cfg.Helper != "" {
+	p.cgroup = g
+	if req.needsHelper() || found.remote && s.cfg.Helper != "" || g != nil && g.tree.notInto != nil {
 		s.spawnThroughHelper(req, p, done)
 		return
 	}
@@ -96,6 +142,9 @@ func (r *SpawnRequest) check() error {
 	}
 	if len(r.Stream) > maxName || strings.ContainsAny(r.Stream, "\n") {
 		return fmt.Errorf("bad stream name %q", r.Stream)
+	}
+	if strings.HasPrefix(r.Stream, ".") || strings.Contains(r.Stream, "/") {
+		return fmt.Errorf("stream name %q cannot be a directory's", r.Stream)
 	}
 	if r.Path == "" {
 		r.Path = r.Argv[0]
@@ -191,6 +240,8 @@ type pipes struct {
 	ours  map[End]int
 	child []int // fd 0, 1, 2, 3, ...; -1: closed
 	made  []int // those of child to be closed after the fork
+
+	cgroup *cgroup // where the child is born; nil: in ours
 }
 
 func (p *pipes) closeChildSide() { closeAll(p.made); p.made = nil }
@@ -283,10 +334,11 @@ func (s *Server) fork(r *SpawnRequest, path string, argv, env []string, dir stri
 		dir = "/"
 	}
 	ticks, started := bootTicks(), time.Now()
-	pid, err := syscall.ForkExec(path, argv, &syscall.ProcAttr{
+	attr := &syscall.ProcAttr{
 		Dir: dir, Env: env, Files: files,
 		Sys: &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGKILL, PidFD: &pidfd},
-	})
+	}
+	pid, err := forkInto(p.cgroup, path, argv, attr)
 	if err != nil {
 		return nil, forkError(path, dir, err)
 	}
@@ -296,9 +348,26 @@ func (s *Server) fork(r *SpawnRequest, path string, argv, env []string, dir stri
 		fd: pidfd, ends: p.ours, log: r.StdoutLog,
 	}
 	s.numberReused(pid)
+	if g := p.cgroup; g != nil {
+		g.child, c.cgroup = c, g
+	}
 	s.children[c.id], s.live[c.id] = c, c
 	s.byPID[pid], s.byGroup[pid] = c, c
 	return c, nil
+}
+
+// forkInto forks in the cgroup g, if there is one and that can be done.
+func forkInto(g *cgroup, path string, argv []string, attr *syscall.ProcAttr) (int, error) {
+	if g == nil || g.tree.notInto != nil {
+		return syscall.ForkExec(path, argv, attr)
+	}
+	fd, err := unix.Open(g.dir, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return 0, err
+	}
+	defer unix.Close(fd)
+	attr.Sys.UseCgroupFD, attr.Sys.CgroupFD = true, fd
+	return syscall.ForkExec(path, argv, attr)
 }
 
 // follow begins to await the end of a child that was just forked.

@@ -9,8 +9,21 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// stateVersion is the version of what one program leaves to the next.
-const stateVersion = 1
+// Versions of what one program leaves to the next. Version 2 has cgroups; where
+// there are none what is left is of version 1, which programs from before
+// understand.
+const (
+	minStateVersion = 1
+	maxStateVersion = 2
+)
+
+// stateVersion is that of what this server would leave.
+func (s *Server) stateVersion() int {
+	if s.cgroups == nil {
+		return 1
+	}
+	return 2
+}
 
 // state is all a server knows, for the program that takes its place. The
 // descriptors in it stay open across the exec, under the same numbers.
@@ -20,9 +33,10 @@ type state struct {
 	Children []stateChild `json:"children"`
 	Owners   []stateOwner `json:"owners"` // of orphans
 	Notes    []stateNote  `json:"notes"`
-	Listener int          `json:"listener"` // -1: none
-	Keeper   int          `json:"keeper"`   // -1: none
-	Seq      uint64       `json:"seq"`      // of the request to be answered
+	Listener int          `json:"listener"`         // -1: none
+	Keeper   int          `json:"keeper"`           // -1: none
+	Seq      uint64       `json:"seq"`              // of the request to be answered; 0: nobody's
+	Cgroup   text         `json:"cgroup,omitempty"` // root of the tree; "": none
 }
 
 type stateChild struct {
@@ -42,6 +56,7 @@ type stateChild struct {
 	Termed    bool              `json:"termed"`
 	Killing   bool              `json:"killing"`
 	Rings     map[End]stateRing `json:"rings"`
+	Cgroup    text              `json:"cgroup,omitempty"` // its name below the root; "": none
 }
 
 type stateRing struct {
@@ -62,12 +77,18 @@ type stateNote struct {
 
 // state describes the server; seq is the request that the next program answers.
 func (s *Server) state(seq uint64) *state {
-	st := &state{V: stateVersion, LastID: s.lastID, Listener: -1, Keeper: -1, Seq: seq}
+	st := &state{V: s.stateVersion(), LastID: s.lastID, Listener: -1, Keeper: -1, Seq: seq}
+	if s.cgroups != nil {
+		st.Cgroup = text(s.cgroups.root)
+	}
 	for _, c := range s.sorted() {
 		sc := stateChild{
 			ID: c.id, Stream: text(c.stream), PID: c.pid, Started: c.started.UnixNano(), Ticks: c.ticks,
 			PIDFD: c.fd, Ends: c.ends, Log: c.log, Exited: c.exited.body(), Gone: c.gone, Empty: c.empty,
 			Forgotten: c.forgotten, Failed: c.failed, Termed: c.termed, Killing: c.killing, Rings: map[End]stateRing{},
+		}
+		if c.cgroup != nil {
+			sc.Cgroup = text(c.cgroup.name)
 		}
 		for e, r := range c.rings {
 			sc.Rings[e] = stateRing{r.data, r.dropped}
@@ -123,8 +144,8 @@ func (st *state) descriptors() []int {
 }
 
 // Resume prepares a server that goes on from the state in the memfd fd, left by
-// the program that this one has replaced. cfg.Conn and cfg.Listener are not
-// used.
+// the program that this one has replaced. cfg.Conn, cfg.Listener and cfg.Cgroup
+// are not used.
 func Resume(cfg Config, fd int) (*Server, error) {
 	data, err := readMemfd(fd, 1<<30)
 	unix.Close(fd)
@@ -136,7 +157,7 @@ func Resume(cfg Config, fd int) (*Server, error) {
 		return nil, fmt.Errorf("cannot go on: %w", err)
 	}
 	setCloseOnExec(st.descriptors(), true)
-	cfg.Conn, cfg.Listener = 0, 0
+	cfg.Conn, cfg.Listener, cfg.Cgroup = 0, 0, false
 	s, err := NewServer(cfg)
 	if err != nil {
 		return nil, err
@@ -150,8 +171,8 @@ func parseState(data []byte) (*state, error) {
 	if err := json.Unmarshal(data, st); err != nil {
 		return nil, fmt.Errorf("state of the program before: %w", err)
 	}
-	if st.V != stateVersion {
-		return nil, fmt.Errorf("state of the program before is of version %d, not %d", st.V, stateVersion)
+	if st.V < minStateVersion || st.V > maxStateVersion {
+		return nil, fmt.Errorf("state of the program before is of version %d, not %d to %d", st.V, minStateVersion, maxStateVersion)
 	}
 	return st, nil
 }
@@ -159,6 +180,13 @@ func parseState(data []byte) (*state, error) {
 // restore takes up what the program before has left.
 func (s *Server) restore(st *state) error {
 	s.lastID = st.LastID
+	if st.Cgroup != "" {
+		tree, err := resumeCgroup(string(st.Cgroup))
+		if err != nil {
+			s.warn("children get no control groups any more: %w", err)
+		}
+		s.useCgroups(tree)
+	}
 	for i := range st.Children {
 		if err := s.restoreChild(&st.Children[i]); err != nil {
 			return err
@@ -187,8 +215,10 @@ func (s *Server) restore(st *state) error {
 	if err := s.connect(st.Keeper); err != nil {
 		return err
 	}
-	s.keeper.greeted = true
-	s.keeper.send(&message{Type: msgReexeced, Seq: st.Seq, Hello: s.hello()})
+	s.keeper.hello, s.keeper.greeted = new(helloBody), true
+	if st.Seq != 0 {
+		s.keeper.send(&message{Type: msgReexeced, Seq: st.Seq, Hello: s.hello()})
+	}
 	return nil
 }
 
@@ -213,6 +243,7 @@ func (s *Server) restoreChild(sc *stateChild) error {
 		if !c.gone || s.byGroup[c.pid] == nil {
 			s.byGroup[c.pid] = c
 		}
+		s.restoreCgroup(c, sc)
 	}
 	if c.fd < 0 {
 		return nil
@@ -223,4 +254,17 @@ func (s *Server) restoreChild(sc *stateChild) error {
 	}
 	s.byPID[c.pid] = c
 	return s.follow(c)
+}
+
+// restoreCgroup goes on watching. What happened meanwhile the first reap sees.
+func (s *Server) restoreCgroup(c *child, sc *stateChild) {
+	name := string(sc.Cgroup)
+	if name == "" || s.cgroups == nil {
+		return
+	}
+	g := s.cgroups.adopt(name)
+	g.child, c.cgroup = c, g
+	if err := g.follow(s.cgroupChanged(g)); err != nil {
+		s.warn("cannot watch control group %s: %w", g.dir, err)
+	}
 }

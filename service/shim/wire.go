@@ -14,6 +14,7 @@ import (
 //
 //	keeper to shim
 //	  hello      Hello                 first; answered by hello, child*, note*, hello-end
+//	                                   once no spawn of an earlier keeper is in flight
 //	  ready                            hello was taken over: what was drained may go
 //	  spawn      Seq Spawn  fds: extra answered by spawned or error
 //	  signal     ID Signal Scope
@@ -23,7 +24,8 @@ import (
 //	  close      ID End                the shim closes its duplicate of that end
 //	  io         Seq IDs               answered by io
 //	  ping       Seq                   answered by pong
-//	  reexec     Seq Path              answered by reexeced (by the new program) or error
+//	  reexec     Seq Path              answered by reexeced (by the new program) or error;
+//	                                   an upgrade that a SIGHUP caused shows in nothing
 //	  leave
 //	shim to keeper
 //	  hello      Hello
@@ -128,9 +130,9 @@ type childBody struct {
 	ID      ID                     `json:"id"`
 	Stream  text                   `json:"stream,omitempty"`
 	PID     int                    `json:"pid"`
-	Started int64                  `json:"started"` // Unix time in ns
-	Ticks   uint64                 `json:"ticks"`   // the same in clock ticks since boot, at the latest
-	Cgroup  text                   `json:"cgroup,omitempty"`
+	Started int64                  `json:"started"`          // Unix time in ns
+	Ticks   uint64                 `json:"ticks"`            // the same in clock ticks since boot, at the latest
+	Cgroup  text                   `json:"cgroup,omitempty"` // absolute directory
 	Exited  *exitedBody            `json:"exited,omitempty"`
 	Empty   bool                   `json:"empty,omitempty"`
 	Termed  bool                   `json:"termed,omitempty"`

@@ -69,7 +69,9 @@ func (d *daemon) run(ctx context.Context, signals <-chan os.Signal) error {
 	defer cancel()
 	d.log.Info("ffkeeperd "+version+" begins", "streams", len(d.keeper.Names()), "taken_over", alive(d.keeper.Cores()))
 	d.keeper.Autostart(ctx)
-	go d.keeper.UpgradeShim(ctx)
+	if version != unknownVersion {
+		go d.keeper.UpgradeShim(ctx)
+	}
 
 	address := string(d.settings.Bus)
 	if address == "private" {

@@ -16,7 +16,9 @@ import (
 )
 
 // version is set by the linker.
-var version = "unknown"
+var version = unknownVersion
+
+const unknownVersion = "unknown"
 
 func main() {
 	// With FFKEEPER_SHIM=embedded this very program is what the shim starts

@@ -68,6 +68,7 @@ type Keeper struct {
 	ending sync.Once
 
 	reloading chan struct{} // capacity 1: one reload at a time
+	stopping  chan int      // capacity 1: the shim that is being stopped
 
 	// What an earlier keeper left, until it is claimed; New's and Add's.
 	inherited map[string]*stream.Inheritance
@@ -114,7 +115,7 @@ func New(opts Options) (*Keeper, error) {
 		opts: opts, redact: r, pump: p, host: procmon.NewHost(),
 		log: slog.New(r.Handler(opts.Log)), streams: slog.New(opts.Log),
 		set: make(map[string]*member), byPID: make(map[int]string),
-		reloading: make(chan struct{}, 1),
+		reloading: make(chan struct{}, 1), stopping: make(chan int, 1),
 	}
 	k.ctx, k.cancel = context.WithCancel(context.Background())
 	k.link = &link{connect: opts.Shim, log: k.log, event: k.route, lost: k.shimLost, back: k.shimBack, failed: make(chan error, 1)}
@@ -163,6 +164,14 @@ func (k *Keeper) Leave() error { return k.link.leave() }
 // to a shim that still holds its streams. They run on; a new keeper takes them
 // over.
 func (k *Keeper) Failed() <-chan error { return k.link.failed }
+
+// ShimStopping tells the process id of a shim that somebody else has told to
+// stop. Who takes it for the end of all streams calls Leave, then StopAll;
+// else StopShim is called, and they wait for another shim.
+func (k *Keeper) ShimStopping() <-chan int { return k.stopping }
+
+// StopShim lets a shim that is being stopped stop everything by itself.
+func (k *Keeper) StopShim() { k.link.stop() }
 
 // Redactor is the keeper's: who logs or shows anything uses it.
 func (k *Keeper) Redactor() *redact.Redactor { return k.redact }
@@ -280,6 +289,15 @@ func (k *Keeper) route(ev shim.Event) {
 	}
 	var name string
 	switch ev := ev.(type) {
+	case shim.Stopping:
+		for _, m := range k.members() {
+			m.ShimStopping()
+		}
+		select {
+		case k.stopping <- k.link.client.Load().Hello().PID:
+		default:
+		}
+		return
 	case shim.Exited:
 		name = ev.Stream
 	case shim.Empty:

@@ -205,6 +205,13 @@ func (l *link) leave() error {
 	return nil
 }
 
+// stop tells a shim that is being stopped to end all processes by itself.
+func (l *link) stop() {
+	if c := l.current(); c != nil {
+		c.Stop() // a lost one has done so
+	}
+}
+
 // user is who the shim, and so every stream, runs as; "" where that cannot be
 // told.
 func (l *link) user() string {

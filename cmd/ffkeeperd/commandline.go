@@ -55,7 +55,9 @@ ffkeeperctl --help, and set up by environment variables:
 		fmt.Fprintf(&b, "%s\n    default: %s\n    allowed: %s\n%s\n", row.Name, row.Default, row.Allowed, indented(row.Meaning))
 	}
 	b.WriteString(`--check-settings prints the settings in force. A wrong setting ends ffkeeperd
-with exit code 78, a wrong argument with 2.
+with exit code 78, a wrong argument with 2. It ends with 75 where it was told
+to end and has left its streams running for the next keeper: a service told so
+by SIGTERM or a restart, not by systemctl stop.
 `)
 	return b.String()
 }

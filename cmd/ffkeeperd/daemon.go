@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -58,7 +59,7 @@ func newDaemon(s Settings) (*daemon, error) {
 func (d *daemon) serve(ctx context.Context, signals <-chan os.Signal) error {
 	defer d.close()
 	err := d.run(ctx, signals)
-	if err != nil {
+	if err != nil && err != errHandedOver {
 		d.log.Error("ending", "error", err)
 	}
 	return err
@@ -105,6 +106,15 @@ func (d *daemon) run(ctx context.Context, signals <-chan os.Signal) error {
 			return d.leave(cancel, err)
 		case err := <-d.keeper.Failed():
 			return err
+		case pid := <-d.keeper.ShimStopping():
+			job, err := notify.JobOf(ctx, pid)
+			if job == notify.JobStop {
+				d.log.Info("stopping, as the service of the streams is being stopped")
+				d.leaveShim()
+				return d.stop(nil)
+			}
+			d.log.Warn("the shim is being stopped; the streams wait for the next one", "job", job, "error", err)
+			d.keeper.StopShim()
 		case s := <-signals:
 			if s == syscall.SIGHUP {
 				go d.reload(ctx)
@@ -112,7 +122,7 @@ func (d *daemon) run(ctx context.Context, signals <-chan os.Signal) error {
 			}
 			if why := d.handOver(ctx); why != "" {
 				d.log.Info("leaving the streams to the next keeper", "signal", s.String(), "job", why)
-				return d.leave(cancel, nil)
+				return d.leave(cancel, errHandedOver)
 			}
 			d.log.Info("stopping", "signal", s.String())
 			return d.stop(nil)
@@ -141,6 +151,9 @@ func (d *daemon) handOver(ctx context.Context) notify.JobKind {
 	}
 	return job
 }
+
+// errHandedOver: this keeper has ended and its streams go on.
+var errHandedOver = errors.New("the streams have been left to the next keeper")
 
 // leave ends this keeper and leaves the streams to the next one, or stops them
 // where there can be none. why is the error to end with.
@@ -193,10 +206,15 @@ func (d *daemon) stop(why error) error {
 		d.log.Error("cannot stop a stream", "FFKEEPER_STREAM", f.Name, "error", f.Err)
 	}
 	close(done)
+	d.leaveShim()
+	return why
+}
+
+// leaveShim tells the shim that it may end once nothing of any stream is left.
+func (d *daemon) leaveShim() {
 	if err := d.keeper.Leave(); err != nil {
 		d.log.Error("the shim does not hear that it may leave", "error", err)
 	}
-	return why
 }
 
 func (d *daemon) close() {

@@ -41,8 +41,11 @@ func keep() int {
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	if d.serve(ctx, signals) != nil {
-		return 1
+	switch d.serve(ctx, signals) {
+	case nil:
+		return 0
+	case errHandedOver:
+		return exitHandedOver
 	}
-	return 0
+	return 1
 }

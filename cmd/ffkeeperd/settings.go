@@ -17,6 +17,10 @@ import (
 // RestartPreventExitStatus=: starting again cannot mend a wrong setting.
 const exitConfig = 78
 
+// exitHandedOver is EX_TEMPFAIL: the streams run on and want a keeper.
+// ffkeeper.service names it in RestartForceExitStatus=.
+const exitHandedOver = 75
+
 // Settings are the FFKEEPER_* variables, validated. Each field's variable is
 // described by the row of settingsTable of the same name.
 type Settings struct {

@@ -46,7 +46,23 @@ const systemd = "org.freedesktop.systemd1"
 // the answer otherwise; After=dbus.socket does not keep it.
 //
 // A service of a user's own manager asks that, over the user's bus.
-func Job(ctx context.Context) (JobKind, error) {
+func Job(ctx context.Context) (JobKind, error) { return askManager(ctx, ownUnit) }
+
+// JobOf is Job for the service whose main process is pid.
+func JobOf(ctx context.Context, pid int) (JobKind, error) {
+	return askManager(ctx, func(ctx context.Context, conn *dbus.Conn) (dbus.BusObject, error) {
+		unit, main, err := serviceOf(ctx, conn, pid)
+		if err == nil && main != pid {
+			err = errNoService
+		}
+		return unit, err
+	})
+}
+
+// finder finds a unit.
+type finder func(context.Context, *dbus.Conn) (dbus.BusObject, error)
+
+func askManager(ctx context.Context, find finder) (JobKind, error) {
 	ctx, cancel := context.WithTimeout(ctx, jobTime)
 	defer cancel()
 	type answer struct {
@@ -57,7 +73,7 @@ func Job(ctx context.Context) (JobKind, error) {
 	go func() {
 		// Not all of godbus heeds the context; what hangs ends with the
 		// connection, which does.
-		kind, err := job(ctx)
+		kind, err := job(ctx, find)
 		answered <- answer{kind, err}
 	}()
 	var a answer
@@ -67,12 +83,12 @@ func Job(ctx context.Context) (JobKind, error) {
 		a.err = ctx.Err()
 	}
 	if a.err != nil {
-		return JobUnknown, fmt.Errorf("cannot ask the service manager for the job of this service: %w", a.err)
+		return JobUnknown, fmt.Errorf("cannot ask the service manager for the job of a service: %w", a.err)
 	}
 	return a.kind, nil
 }
 
-func job(ctx context.Context) (JobKind, error) {
+func job(ctx context.Context, find finder) (JobKind, error) {
 	connect := dbus.ConnectSystemBus
 	if ofUserManager() {
 		connect = dbus.ConnectSessionBus
@@ -82,7 +98,7 @@ func job(ctx context.Context) (JobKind, error) {
 		return "", err
 	}
 	defer conn.Close()
-	unit, err := ownUnit(ctx, conn)
+	unit, err := find(ctx, conn)
 	if errors.Is(err, errNoService) {
 		return JobNoService, nil
 	}
@@ -111,39 +127,48 @@ var errNoService = errors.New("not the main process of a service")
 // is inherited, and only MainPID tells them apart, except where a wrapper is
 // the main process, which then has the same invocation and is our parent.
 func ownUnit(ctx context.Context, conn *dbus.Conn) (dbus.BusObject, error) {
-	manager := conn.Object(systemd, "/org/freedesktop/systemd1")
-	var path dbus.ObjectPath
-	err := manager.CallWithContext(ctx, systemd+".Manager.GetUnitByPID", 0, uint32(os.Getpid())).Store(&path)
-	var failed dbus.Error
-	if errors.As(err, &failed) && failed.Name == systemd+".NoUnitForPID" {
-		return nil, errNoService
-	}
+	unit, main, err := serviceOf(ctx, conn, os.Getpid())
 	if err != nil {
 		return nil, err
 	}
-	unit := conn.Object(systemd, path)
-	var id string
-	if err := property(ctx, unit, systemd+".Unit", "Id", &id); err != nil {
-		return nil, err
-	}
-	if !strings.HasSuffix(id, ".service") {
-		return nil, errNoService
-	}
-	var main uint32
-	if err := property(ctx, unit, systemd+".Service", "MainPID", &main); err != nil {
-		return nil, err
-	}
-	if int(main) == os.Getpid() {
+	if main == os.Getpid() {
 		return unit, nil
 	}
 	var invocation []byte
 	if err := property(ctx, unit, systemd+".Unit", "InvocationID", &invocation); err != nil {
 		return nil, err
 	}
-	if int(main) == os.Getppid() && hex.EncodeToString(invocation) == os.Getenv("INVOCATION_ID") {
+	if main == os.Getppid() && hex.EncodeToString(invocation) == os.Getenv("INVOCATION_ID") {
 		return unit, nil
 	}
 	return nil, errNoService
+}
+
+// serviceOf finds the service that a process is in, and its main process.
+func serviceOf(ctx context.Context, conn *dbus.Conn, pid int) (unit dbus.BusObject, main int, err error) {
+	manager := conn.Object(systemd, "/org/freedesktop/systemd1")
+	var path dbus.ObjectPath
+	err = manager.CallWithContext(ctx, systemd+".Manager.GetUnitByPID", 0, uint32(pid)).Store(&path)
+	var failed dbus.Error
+	if errors.As(err, &failed) && failed.Name == systemd+".NoUnitForPID" {
+		return nil, 0, errNoService
+	}
+	if err != nil {
+		return nil, 0, err
+	}
+	unit = conn.Object(systemd, path)
+	var id string
+	if err := property(ctx, unit, systemd+".Unit", "Id", &id); err != nil {
+		return nil, 0, err
+	}
+	if !strings.HasSuffix(id, ".service") {
+		return nil, 0, errNoService
+	}
+	var number uint32
+	if err := property(ctx, unit, systemd+".Service", "MainPID", &number); err != nil {
+		return nil, 0, err
+	}
+	return unit, int(number), nil
 }
 
 func jobOf(ctx context.Context, conn *dbus.Conn, unit dbus.BusObject) (JobKind, error) {

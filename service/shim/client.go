@@ -194,6 +194,8 @@ func (c *Client) dispatch(m *message, fds []int) {
 			break
 		}
 		c.handler(Empty{ID: m.ID, Stream: string(m.Stream), At: time.Unix(0, m.At)})
+	case msgStopping:
+		c.handler(Stopping{})
 	case msgWarning:
 		c.handler(Warning{Text: fromWire(m.Error).Error()})
 	case msgSpawned, msgIO, msgPong, msgReexeced, msgError:

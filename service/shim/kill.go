@@ -15,6 +15,9 @@ func (s *Server) signal(c *child, sig unix.Signal, scope Scope) error {
 	if c.empty {
 		return nil
 	}
+	if sig == unix.SIGTERM && s.stopping != nil && c.termed {
+		return nil // the keeper did not know that we had done so; a second would hurt
+	}
 	switch scope {
 	case Main:
 		if c.exited == nil {

@@ -128,6 +128,11 @@ func (c *Client) Leave() error {
 	return c.send(&message{Type: msgLeave})
 }
 
+// Stop makes the shim stop all children by itself (TERM, its stop wait, KILL)
+// and then end. It is the answer to [Stopping] of a keeper that has nothing
+// better to do about it; without an answer the shim does so after two seconds.
+func (c *Client) Stop() error { return c.send(&message{Type: msgStop}) }
+
 // roundTrip sends a request and waits for its answer.
 func (c *Client) roundTrip(ctx context.Context, m *message) (*message, error) {
 	type result struct {

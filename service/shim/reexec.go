@@ -163,7 +163,7 @@ func (s *Server) replace(u *upgrade) error {
 	select {
 	case <-s.cfg.Stop: // the new program would not hear of it
 		resume()
-		s.stopAll()
+		s.stopAsked()
 		return errLeaving
 	default:
 	}

@@ -70,6 +70,8 @@ func (s *Server) handle(k *keeper, m *message, fds []int) {
 		k.send(&message{Type: msgPong, Seq: m.Seq})
 	case msgReexec:
 		s.reexec(&upgrade{program: cmp.Or(string(m.Path), s.cfg.Program), keeper: k, seq: m.Seq})
+	case msgStop:
+		s.stopAll()
 	case msgLeave:
 		s.leaving = true
 	default:

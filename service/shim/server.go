@@ -232,7 +232,7 @@ func (s *Server) run() error {
 			s.onTick()
 		case <-stop:
 			stop = nil
-			s.stopAll()
+			s.stopAsked()
 		case <-s.signals.hup:
 			s.reexec(&upgrade{program: s.cfg.Program})
 		case <-beat:

@@ -156,10 +156,15 @@ type Empty struct {
 	At     time.Time
 }
 
+// Stopping says that the shim was told, by a signal, to stop all children and
+// to end. The keeper answers with Leave, and stops them, or with Stop. What
+// they end with from now on is no failure of theirs.
+type Stopping struct{}
+
 // Warning is something the shim wants logged; the text names the thing.
 type Warning struct{ Text string }
 
-// Event is one of [Exited], [Empty], [Warning].
+// Event is one of [Exited], [Empty], [Stopping], [Warning].
 type Event any
 
 // Handler gets the events, on the client's one reader goroutine and in the

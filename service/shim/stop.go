@@ -14,6 +14,29 @@ type stopping struct {
 	over     bool
 }
 
+// keeperSay is how long a keeper that is connected may take to say what it
+// makes of the shim's being told to stop.
+const keeperSay = 2 * time.Second
+
+// stopAsked: somebody wants the shim to end. A keeper knows better how to stop
+// its streams, and whether they are to be started anew: it says so by leave,
+// and stops them within the time we would take, or leaves it to us by stop.
+func (s *Server) stopAsked() {
+	if s.keeper == nil || !s.keeper.greeted || s.leaving {
+		s.stopAll()
+		return
+	}
+	s.tell(&message{Type: msgStopping})
+	k := s.keeper
+	later := func(wait time.Duration, f func()) { time.AfterFunc(wait, func() { s.post(f) }) }
+	later(keeperSay, func() {
+		if s.keeper != k || !s.leaving {
+			s.stopAll()
+		}
+	})
+	later(s.cfg.StopWait, s.stopAll)
+}
+
 // stopAll stops every child and then ends the server. The shim knows nothing of
 // the q that ffmpeg would take, but TERM finishes its files too, unless it is
 // the second one.

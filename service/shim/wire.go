@@ -39,6 +39,7 @@ import (
 //	  pong       Seq
 //	  reexeced   Seq Hello
 //	  warning    Error
+//	  stopping   (all children are being stopped, and the shim ends)
 //	  error      Seq Error             Seq 0: about the connection or a message without one
 //	both
 //	  memfd      the first descriptor beside it holds the message, which does
@@ -56,6 +57,7 @@ const (
 	msgPing     = "ping"
 	msgReexec   = "reexec"
 	msgLeave    = "leave"
+	msgStop     = "stop"
 	msgChild    = "child"
 	msgHelloEnd = "hello-end"
 	msgSpawned  = "spawned"
@@ -64,6 +66,7 @@ const (
 	msgPong     = "pong"
 	msgReexeced = "reexeced"
 	msgWarning  = "warning"
+	msgStopping = "stopping"
 	msgError    = "error"
 	msgMemfd    = "memfd"
 )

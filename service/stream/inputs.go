@@ -72,10 +72,11 @@ type (
 		noReader bool // stdout is full and nobody reads it
 		hindered hindrance
 	}
-	evGrace    struct{} // the host was suspended, or the keeper starved
-	evShimLost struct{}
-	evShimBack struct{}
-	evTick     struct{}
+	evGrace        struct{} // the host was suspended, or the keeper starved
+	evShimStopping struct{} // it was told to end, and ends every process
+	evShimLost     struct{}
+	evShimBack     struct{}
+	evTick         struct{}
 )
 
 // exit is how a main process ended.

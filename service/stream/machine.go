@@ -35,6 +35,7 @@ type machine struct {
 
 	lasting
 	exitCodes []int // last keptExitCodes, oldest first
+	shimEnds  bool  // the shim is ending every process, and then itself
 	gone      bool  // the file is gone, the stream goes on until it is stopped
 
 	// What moves all the time.
@@ -149,6 +150,8 @@ func (m *machine) step(now time.Time, ev event) []action {
 		m.onGrace(now)
 	case evAdopted:
 		m.onAdopted(now, ev)
+	case evShimStopping:
+		m.shimEnds = true
 	case evShimLost:
 		m.onShimLost(now)
 	case evShimBack:

@@ -181,7 +181,7 @@ func (m *machine) onSpawnFailed(now time.Time, ev evSpawnFailed) {
 		m.conclude(now)
 		return
 	}
-	if ev.reason == ReasonShimLost {
+	if ev.reason == ReasonShimLost || m.shimEnds {
 		m.awaitShim(now)
 		return
 	}

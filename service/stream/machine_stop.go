@@ -146,6 +146,13 @@ func (m *machine) onExited(now time.Time, x exit) {
 		m.exit = x
 		return
 	}
+	if m.shimEnds && m.wanted {
+		// No failure of the stream: it is started anew by the next shim.
+		m.say(KindShimLost, "ended with the shim, which is being stopped: "+text)
+		m.counts = true
+		m.awaitShim(now)
+		return
+	}
 	m.say(KindExited, "ended unasked: "+text)
 	m.exitedUnasked(now, why, text)
 }
@@ -217,7 +224,7 @@ func (m *machine) onEmpty(now time.Time) {
 	case StateStopping:
 		m.conclude(now)
 	case StateRestarting:
-		if !now.Before(m.due) {
+		if !m.due.IsZero() && !now.Before(m.due) { // zero: a shim is waited for
 			m.begin(now)
 		}
 	}
@@ -266,6 +273,7 @@ func (m *machine) unclean() string {
 // speaks to the shim has seen to it that nothing is left.
 func (m *machine) onShimLost(now time.Time) {
 	had, main := m.group || m.phase == phaseSpawn, m.main
+	m.shimEnds = false
 	m.group, m.main, m.pid, m.cleanupDue = false, false, 0, time.Time{}
 	if !had {
 		if m.phase == phaseBuild {

@@ -298,6 +298,13 @@ func (s *Stream) ShimEvent(ev shim.Event) {
 	s.post(func() { o.shimEvent(ev) })
 }
 
+// ShimStopping is called when the shim is about to end every process, and then
+// itself.
+func (s *Stream) ShimStopping() {
+	o := s.in.owner
+	s.post(func() { o.step(evShimStopping{}) })
+}
+
 // ShimLost is called when the shim and with it every process is gone.
 func (s *Stream) ShimLost() {
 	o := s.in.owner

@@ -99,9 +99,9 @@ func throttledPercent(old, now CPUStat) float64 {
 	return min(100, 100*float64(now.Throttled-old.Throttled)/float64(now.Periods-old.Periods))
 }
 
-// fileReader reads small files of the kernel's into one buffer. os.ReadFile
-// takes twice as long: it asks for the size, which these have not, reads once
-// more for the end, and has the poller try to watch the file.
+// fileReader reads small files of the kernel's into one buffer, with no more
+// system calls than that takes: os.ReadFile also asks for the size, which these
+// have not, reads once more for the end, and has the poller watch the file.
 type fileReader struct{ text []byte }
 
 // read answers the file as the kernel gives it by one read(2), at most 4 KB;

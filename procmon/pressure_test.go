@@ -65,7 +65,7 @@ func write(t testing.TB, dir string, files map[string]string) {
 	}
 }
 
-// What both read they read alike; ours takes less for a number.
+// Whatever stands there, a share is a number and not below 0.
 func FuzzPressure(f *testing.F) {
 	f.Add([]byte("some avg10=0.06 avg60=0.21 avg300=0.99 total=8537362\nfull avg10=0.00 avg60=0.13 avg300=0.96 total=8183134\n"))
 	f.Add([]byte("some avg10=100.00 avg60=1e9 avg300=0x1p3 total=18446744073709551615"))

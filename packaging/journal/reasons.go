@@ -38,8 +38,8 @@ func reasons() []reason {
 		{stream.ReasonRestartLimit, final, "it has failed RestartMaxAttempts= times without a healthy run between."},
 		{stream.ReasonRequiresFailed, final, "a stream that it needs by Requires= has failed."},
 		{stream.ReasonStuck, []stream.Kind{stream.KindZombie}, "it was killed, yet the kernel has not let go of it."},
-		{stream.ReasonTooSlow, degraded, "its speed over the last 30 s is below MinSpeed=: less work for the encoder, or a faster host."},
-		{stream.ReasonHostSlow, degraded, "the host is so busy that the stream does not get the time it needs."},
+		{stream.ReasonTooSlow, degraded, "its speed over the last 30 s is below MinSpeed=, yet nothing of the host keeps it waiting: an input that is slow itself, an encoder with too much to do, or a limit of its own, which the message names."},
+		{stream.ReasonHostSlow, degraded, "the stream waits for a CPU, memory or I/O for most of the time: less work for the host, or a faster one."},
 		{stream.ReasonNoReader, degraded, "nobody reads its standard output, which is a pipe for a client."},
 	}
 }

@@ -139,6 +139,9 @@ func (d *daemon) handOver(ctx context.Context) notify.JobKind {
 	if !d.keeper.Lasting() {
 		return ""
 	}
+	if os.Getenv("INVOCATION_ID") == "" {
+		return "" // no service, as each has one (systemd.exec(5)); and there may be no systemd to ask
+	}
 	job, err := notify.Job(ctx)
 	switch {
 	case err != nil:

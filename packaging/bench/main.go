@@ -35,9 +35,13 @@ func main() {
 	flag.IntVar(&b.runs, "runs", 5, "runs of each measurement; the median is shown")
 	flag.StringVar(&b.bin, "bin", "bin", "directory of ffkeeperd, ffkeeper-shim and ffkeeperctl")
 	flag.DurationVar(&b.load, "load", 20*time.Second, "how long CPU use is measured in each run")
-	only := flag.String("only", "", "crash, load, calls or flood: measure only that")
+	only := flag.String("only", "", "crash, load, calls, flood or survive: measure only that")
 	peers := flag.Bool("peer", true, "measure supervisord too")
 	flag.Parse()
+	if flag.Arg(0) == "tick" {
+		tick(flag.Arg(1)) // a child of survive's
+		return
+	}
 	if err := b.run(*only, *peers); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
@@ -74,7 +78,7 @@ func (b *bench) run(only string, peers bool) (err error) {
 	steps := []struct {
 		name string
 		f    func([]starter) error
-	}{{"crash", b.crash}, {"flood", b.flood}, {"load", b.loads}, {"calls", b.calls}}
+	}{{"crash", b.crash}, {"flood", b.flood}, {"load", b.loads}, {"calls", b.calls}, {"survive", b.survive}}
 	for _, s := range steps {
 		if only != "" && only != s.name {
 			continue

@@ -32,11 +32,14 @@ type peer interface {
 // starter starts a supervisor on children.
 type starter func(b *bench, children []child) (peer, error)
 
-// keeper is ffkeeperd with its shim as a child, on a private bus.
+// keeper is ffkeeperd on a private bus, with a shim that goes on without it, as
+// on a host with systemd.
 type keeper struct {
-	cmd    *exec.Cmd
-	client *client.Client
-	dir    string
+	b         *bench
+	shim, cmd *exec.Cmd
+	client    *client.Client
+	dir       string
+	log       *os.File
 }
 
 func startKeeper(b *bench, children []child) (peer, error) {
@@ -57,25 +60,45 @@ func startKeeper(b *bench, children []child) (peer, error) {
 			return nil, err
 		}
 	}
-	log, err := os.Create(filepath.Join(dir, "log"))
-	if err != nil {
+	k := &keeper{b: b, dir: dir}
+	if k.log, err = os.Create(filepath.Join(dir, "log")); err != nil {
 		return nil, err
 	}
-	defer log.Close()
-	k := &keeper{dir: dir, cmd: b.journal.command(filepath.Join(b.bin, "ffkeeperd"))}
-	k.cmd.Env = append(os.Environ(), "FFKEEPER_BUS=private", "FFKEEPER_SHIM=auto", "FFKEEPER_LOG=journal",
-		"FFKEEPER_STATE_DIR="+filepath.Join(dir, "state"), "FFKEEPER_STREAM_PATH="+streams)
-	k.cmd.Stdout, k.cmd.Stderr = log, log
+	k.shim = exec.Command(filepath.Join(b.bin, "ffkeeper-shim"), "--linger", k.socket())
+	k.shim.Stdout, k.shim.Stderr = k.log, k.log
+	k.shim.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if err := k.shim.Start(); err != nil {
+		return nil, err
+	}
+	if err := eventually(b.ctx, 20*time.Second, func() bool { _, err := os.Stat(k.socket()); return err == nil }); err != nil {
+		k.stop()
+		return nil, fmt.Errorf("the shim does not come up: %w", err)
+	}
+	if err := k.start(); err != nil {
+		k.stop()
+		return nil, err
+	}
+	return k, nil
+}
+
+func (k *keeper) socket() string { return filepath.Join(k.dir, "shim") }
+
+// start starts the keeper itself and waits until it serves the bus.
+func (k *keeper) start() error {
+	k.cmd = k.b.journal.command(filepath.Join(k.b.bin, "ffkeeperd"))
+	k.cmd.Env = append(os.Environ(), "FFKEEPER_BUS=private", "FFKEEPER_SHIM="+k.socket(), "FFKEEPER_LOG=journal",
+		"FFKEEPER_STATE_DIR="+filepath.Join(k.dir, "state"), "FFKEEPER_STREAM_PATH="+filepath.Join(k.dir, "streams"))
+	k.cmd.Stdout, k.cmd.Stderr = k.log, k.log
 	k.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := k.cmd.Start(); err != nil {
-		return nil, err
+		return err
 	}
-	err = eventually(b.ctx, 20*time.Second, func() bool {
-		c, err := client.Dial("private", filepath.Join(dir, "state"))
+	err := eventually(k.b.ctx, 20*time.Second, func() bool {
+		c, err := client.Dial("private", filepath.Join(k.dir, "state"))
 		if err != nil {
 			return false
 		}
-		if _, err = c.Manager(b.ctx); err != nil {
+		if _, err = c.Manager(k.b.ctx); err != nil {
 			c.Close()
 			return false
 		}
@@ -83,11 +106,10 @@ func startKeeper(b *bench, children []child) (peer, error) {
 		return true
 	})
 	if err != nil {
-		text, _ := os.ReadFile(log.Name())
-		k.stop()
-		return nil, fmt.Errorf("ffkeeperd does not come up: %w\n%s", err, text)
+		text, _ := os.ReadFile(k.log.Name())
+		return fmt.Errorf("ffkeeperd does not come up: %w\n%s", err, text)
 	}
-	return k, nil
+	return nil
 }
 
 func (k *keeper) name() string { return "ffkeeper" }
@@ -107,22 +129,28 @@ func (k *keeper) stopAll() error {
 
 // processes is the keeper and its shim; the private bus is nobody's on a host
 // that has one.
-func (k *keeper) processes() []int {
-	out := []int{k.cmd.Process.Pid}
-	for _, pid := range childrenOf(k.cmd.Process.Pid) {
-		if strings.Contains(commandOf(pid), "ffkeeper-shim") {
-			out = append(out, pid)
-		}
-	}
-	return out
+func (k *keeper) processes() []int { return []int{k.cmd.Process.Pid, k.shim.Process.Pid} }
+
+// kill ends the keeper as a crash does.
+func (k *keeper) kill() {
+	k.client.Close()
+	k.client = nil
+	k.cmd.Process.Kill()
+	k.cmd.Wait()
 }
 
 func (k *keeper) stop() {
 	if k.client != nil {
 		k.client.Close()
 	}
-	k.cmd.Process.Signal(syscall.SIGTERM)
-	k.cmd.Wait()
+	// No service: it stops its streams, and then the shim leaves.
+	for _, cmd := range []*exec.Cmd{k.cmd, k.shim} {
+		if cmd != nil && cmd.Process != nil {
+			cmd.Process.Signal(syscall.SIGTERM)
+			cmd.Wait()
+		}
+	}
+	k.log.Close()
 }
 
 // supervisord is Debian's, with supervisorctl over its unix socket.

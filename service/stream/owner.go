@@ -334,7 +334,7 @@ func (o *owner) shimEvent(ev shim.Event) {
 			return
 		}
 		o.pumpNow()
-		x := exit{code: ev.Code, signal: ev.Signal, core: ev.Core, oom: ev.OOM, unknown: ev.Unknown, ended: o.proc.ended}
+		x := exit{code: ev.Code, signal: ev.Signal, core: ev.Core, oom: ev.OOM, tasks: ev.TaskLimit, unknown: ev.Unknown, ended: o.proc.ended}
 		if o.m.state != StateStopping && o.m.state != StateZombie {
 			o.explain(&x)
 		}

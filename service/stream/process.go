@@ -59,6 +59,12 @@ func request(def *streamfile.Definition, l *streamfile.Launch) shim.SpawnRequest
 			req.Limits[name] = shim.Limit{Soft: limit.Soft, Hard: limit.Hard}
 		}
 	}
+	if r := def.Resources; r != (streamfile.Resources{}) {
+		req.Cgroup = &shim.CgroupLimits{
+			MemoryMax: r.MemoryMax, MemoryHigh: r.MemoryHigh, TasksMax: r.TasksMax,
+			CPUQuota: r.CPUQuota, CPUWeight: r.CPUWeight, IOWeight: r.IOWeight,
+		}
+	}
 	switch l.Stdin {
 	case streamfile.StdinControl:
 		req.Stdin = shim.Pipe

@@ -98,7 +98,7 @@ func TestAStalledStreamSaysWhetherTheHostOrTheInputIsToBlame(t *testing.T) {
 	// Twice as long as the average takes from nothing to a half.
 	const options = "HealthCheckSec=1h\nActivityTimeoutSec=14\nOnStall=log\nTimeoutStopSec=2\n"
 	k := withCgroups(t, map[string]string{
-		"busy": options + "Type=simple\nCPUAffinity=0\nNice=19\nExecStart=sh -c \"echo on air; for i in 1 2 3; do while :; do :; done & done; wait\"",
+		"busy": options + "Type=simple\nCPUAffinity=0\nExecStart=sh -c \"echo on air; for i in 1 2 3; do while :; do :; done & done; wait\"",
 		"dead": options + fmt.Sprintf("ExecStart=ffmpeg -re -probesize 50000 -analyzeduration 500000 -i tcp://127.0.0.1:%d -c copy -f null /dev/null", port),
 	})
 	want := map[string]string{

@@ -18,7 +18,7 @@ import (
 const exitConfig = 78
 
 // exitHandedOver is EX_TEMPFAIL: the streams run on and want a keeper.
-// ffkeeper.service names it in RestartForceExitStatus=.
+// ffkeeper.service is started again then, and not after 0.
 const exitHandedOver = 75
 
 // Settings are the FFKEEPER_* variables, validated. Each field's variable is

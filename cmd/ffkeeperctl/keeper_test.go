@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"testing"
 	"time"
 
@@ -102,5 +103,20 @@ func TestMonitorTellsWhatChangedWhileNobodyWatched(t *testing.T) {
 	}
 	if toUsec(time.Time{}) != 0 || fromUsec(toUsec(noon)) != noon.Local() && !fromUsec(toUsec(noon)).Equal(noon) {
 		t.Error("toUsec is not the inverse of fromUsec")
+	}
+}
+
+func TestEveryFigureOfTheKeepersIsShown(t *testing.T) {
+	var h client.Health
+	for _, f := range reflect.ValueOf(&h).Elem().Fields() {
+		if f.Kind() == reflect.Pointer {
+			f.Set(reflect.New(f.Type().Elem()))
+		}
+	}
+	v := viewOf("cam1", "", h)
+	for field, value := range reflect.ValueOf(v).Elem().Fields() {
+		if value.Kind() == reflect.Pointer && !field.Anonymous && value.IsNil() {
+			t.Errorf("%s is left out", field.Name)
+		}
 	}
 }

@@ -41,29 +41,35 @@ func (h hindrance) reason() Reason {
 // is so because its processes wait, or because CPUQuota= stops them. Neither
 // says anything of a stream that is in time.
 //
-// Measured on 2 CPUs (kernel 6.18, ffmpeg 5.1.9), ffmpeg in a cgroup of its
-// own beside endless loops (sh -c 'while :; do :; done') in another:
+// Measured on 2 CPUs that others used too at times (kernel 6.18, ffmpeg
+// 5.1.9), ffmpeg in a cgroup of its own beside endless loops (sh -c 'while :;
+// do :; done') in another:
 //
 //	ffmpeg -re -f lavfi -i testsrc2=size=1280x720:rate=30 -c:v libx264 -preset medium -f null -
 //
-// as "some avg10" of its cpu.pressure after 30 s, the host's in brackets:
+// as "some avg10" of its cpu.pressure after 18 to 30 s, the host's in
+// brackets, the quota by cpu.cfs_quota_us of version 1 with a period of 100 ms:
 //
 //	alone                                 speed 1.00   18 %  [29]
 //	beside 1 loop                         speed 0.86   71 %  [81]
-//	beside 2 loops, luckier               speed 1.08   53 %  [78]
-//	-preset veryfast, CPUQuota=35%        speed 0.86   71 %  [85]  throttled in 98 % of the periods
-//	-preset veryfast, CPUQuota=20%        speed 0.49   62 %  [66]  throttled in 100 %
-//	-preset veryfast, CPUQuota=50%        speed 1.00   15 %  [29]  throttled in 14 %
+//	beside 2 loops                        speed 1.08   53 %  [78]
 //	1920x1080, -preset slow, alone        speed 0.45   57 %  [66]
+//	-preset veryfast -threads 1, 2 loops  speed 0.96   35 %  [73]
+//	-preset veryfast, quota 50 %          speed 1.00   15 %  [29]  throttled in 14 % of the periods
+//	-preset veryfast, quota 35 %          speed 0.86   71 %  [85]  throttled in 98 %
+//	-preset veryfast, quota 20 %          speed 0.49   62 %  [66]  throttled in 100 %
 //
-// and with an input at half speed (-readrate 0.5 for -re), which is not the
-// host's fault:
+// and where the input is to blame, at half speed (-readrate 0.5 for -re) or
+// silent (a FIFO), while the host's own figure blames the host:
 //
 //	-preset veryfast beside 3 loops       speed 0.50   16 %  [72]
 //	-preset veryfast beside 8 loops       speed 0.50   44 %  [81]
 //	320x180, ultrafast, beside 8 loops    speed 0.50   13 %  [72]
+//	silent, beside 8 loops                speed 0       1 %  [94]
 //
-// Memory and I/O are not measured; the same share of time is lost in them.
+// A thread that shares a CPU with one other waits for half of the time at
+// most: such a stream may be called too slow without more. Memory and I/O are
+// not measured; the same share of time is lost in them.
 const (
 	waitsMost     = 50.0
 	throttledMost = 50.0

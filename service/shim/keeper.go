@@ -216,6 +216,8 @@ func (s *Server) keeperLost(k *keeper) {
 	s.startDraining()
 	if !s.cfg.Stay {
 		s.leaving = true
+	}
+	if s.asked || !s.cfg.Stay {
 		s.stopAll()
 	}
 	if fd := s.successor; fd >= 0 {

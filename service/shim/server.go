@@ -59,6 +59,7 @@ type Server struct {
 	drain     *drainer      // while no keeper is connected
 	stopping  *stopping     // while the children are being stopped
 	leaving   bool          // Leave was asked for
+	asked     bool          // to end, by somebody else than the keeper
 	emptied   func()        // called once when no child is left; may be nil
 	null      int           // /dev/null
 	io        *ioReader

@@ -22,6 +22,7 @@ const keeperSay = 2 * time.Second
 // its streams, and whether they are to be started anew: it says so by leave,
 // and stops them within the time we would take, or leaves it to us by stop.
 func (s *Server) stopAsked() {
+	s.asked = true
 	if s.keeper == nil || !s.keeper.greeted || s.leaving {
 		s.stopAll()
 		return

@@ -10,9 +10,9 @@ import (
 
 // told asks a lingering shim with one child to end, as systemd does, and
 // answers the child once the keeper has heard of it.
-func told(t *testing.T) (*linger, *rig, *Child) {
+func told(t *testing.T, stopWait string) (*linger, *rig, *Child) {
 	t.Helper()
-	l := startLinger(t)
+	l := startLinger(t, "--stop-wait", stopWait)
 	r := l.dial(t)
 	c := r.sh(`trap 'echo TERM' TERM; echo ready; while :; do read x && break; done; exit 3`)
 	buf := make([]byte, 6)
@@ -27,7 +27,7 @@ func told(t *testing.T) (*linger, *rig, *Child) {
 }
 
 func TestAKeeperThatLeavesStopsTheChildrenItself(t *testing.T) {
-	l, r, c := told(t)
+	l, r, c := told(t, "1m")
 	if err := r.Leave(); err != nil {
 		t.Fatal(err)
 	}
@@ -45,7 +45,7 @@ func TestAKeeperThatLeavesStopsTheChildrenItself(t *testing.T) {
 }
 
 func TestAKeeperMayLeaveTheStoppingToTheShim(t *testing.T) {
-	l, r, c := told(t)
+	l, r, c := told(t, "100ms")
 	if err := r.Stop(); err != nil {
 		t.Fatal(err)
 	}
@@ -60,8 +60,11 @@ func TestAKeeperMayLeaveTheStoppingToTheShim(t *testing.T) {
 	}
 }
 
-func TestAKeeperThatDiesLeavesTheStoppingToTheShim(t *testing.T) {
-	l, r, c := told(t)
+func TestAKeeperThatDiesWhileItStopsEverythingLeavesTheRestToTheShim(t *testing.T) {
+	l, r, c := told(t, "100ms")
+	if err := r.Leave(); err != nil { // it would stop them itself
+		t.Fatal(err)
+	}
 	r.Close()
 	<-l.done
 	if out := readAll(t, c.Stdout); out != "TERM\n" {
@@ -70,7 +73,7 @@ func TestAKeeperThatDiesLeavesTheStoppingToTheShim(t *testing.T) {
 }
 
 func TestAShimWithoutAWordOfItsKeeperStopsByItself(t *testing.T) {
-	l, _, c := told(t)
+	l, _, c := told(t, "100ms")
 	select {
 	case <-l.done:
 	case <-time.After(patience):

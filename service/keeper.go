@@ -127,6 +127,7 @@ func New(opts Options) (*Keeper, error) {
 	k.inherited = k.link.inherited()
 	k.load()
 	k.link.deliver()
+	k.link.client.Load().Release()
 	k.wg.Go(func() { k.link.run(k.ctx) })
 	k.sampler.init(k)
 	k.wg.Go(func() { k.sampler.run(k.ctx) })
@@ -219,25 +220,28 @@ func errClosed() error { return &Error{Kind: Busy, Text: "the keeper is ending"}
 // addLocked makes the stream that cfg says and runs it. What an earlier keeper
 // left of it becomes its own.
 func (k *Keeper) addLocked(m *member, cfg stream.Config, h Hooks) {
+	name := cfg.Name // not cfg, which what lives as long as the stream must not hold
 	m.gone = make(chan struct{})
 	cfg.Shim, cfg.Pump, cfg.Log, cfg.Redact = k.link, k.pump, k.streams, k.redact
 	cfg.Publish = func(t stream.Transition) { k.publish(m, t) }
 	cfg.AwaitDeps, cfg.HostSlow = k.awaitDeps, k.sampler.hostSlow
-	cfg.StartOther = func(other string) { k.startOther(cfg.Name, other) }
+	cfg.StartOther = func(other string) { k.startOther(name, other) }
 	cfg.Command, cfg.OnRestart, cfg.OnFailure = h.Command, h.OnRestart, h.OnFailure
-	cfg.Lasting, cfg.Loader = k.link.lasting(), k.loader()
-	cfg.Inherited = k.inherited[cfg.Name]
-	delete(k.inherited, cfg.Name)
+	cfg.Lasting = k.link.lasting()
+	if cfg.Inherited = k.inherited[name]; cfg.Inherited != nil {
+		cfg.Loader = k.loader()
+		delete(k.inherited, name)
+	}
 	m.Stream = stream.New(cfg)
 	var ctx context.Context
 	ctx, m.cancel = context.WithCancel(k.ctx)
-	k.set[cfg.Name] = m
+	k.set[name] = m
 	core := m.Core()
 	if core.PID != 0 {
-		k.byPID[core.PID] = cfg.Name
+		k.byPID[core.PID] = name
 	}
 	k.wg.Go(func() { m.Run(ctx) })
-	k.hub.send(Event{Type: EventNew, Name: cfg.Name, Snapshot: core})
+	k.hub.send(Event{Type: EventNew, Name: name, Snapshot: core})
 }
 
 // publish is called by a stream's owner for each transition.

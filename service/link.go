@@ -149,6 +149,7 @@ func (l *link) run(ctx context.Context) {
 			return
 		}
 		l.deliver()
+		l.client.Load().Release()
 		l.log.Info("connected to a new shim")
 		l.back()
 	}

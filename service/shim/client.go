@@ -277,7 +277,18 @@ func (c *Client) send(m *message) error {
 
 // Hello is what the shim held when the client connected. The files in it
 // belong to the first who calls.
-func (c *Client) Hello() Hello { return c.hello }
+func (c *Client) Hello() Hello {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.hello
+}
+
+// Release drops what Hello has of children and notes, which may be a lot.
+func (c *Client) Release() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.hello.Children, c.hello.Notes = nil, nil
+}
 
 // Stays says whether the shim goes on without this client: it was dialled.
 func (c *Client) Stays() bool { return c.stays }

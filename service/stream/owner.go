@@ -59,13 +59,17 @@ func (o *owner) run(ctx context.Context) {
 			return
 		}
 		for _, e := range o.in.take() {
-			e.run()
+			if !o.left {
+				e.run()
+			} else if e.drop != nil {
+				e.drop()
+			}
 		}
-		o.pumpIn()
 		if o.left {
 			o.end()
 			return
 		}
+		o.pumpIn()
 	}
 }
 

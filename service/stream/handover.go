@@ -39,9 +39,9 @@ func (o *owner) handOver() {
 			j.lines.Flush(j.line)
 		}
 	}
+	o.left = true
 	o.keep()
 	o.keepSeen(stderr, stdout)
-	o.left = true
 }
 
 // leave stops reading a pipe, and answers the line that has only begun.

@@ -129,7 +129,7 @@ func (o *owner) encodeSeen(c clock, stderr, stdout *partRecord) ([]byte, error) 
 			Frame: live.Frame, OutTime: live.OutTime, Size: live.Size, Gap: live.Gap,
 			LastAt: c.stamp(live.LastAt), MovedAt: c.stamp(live.MovedAt), FrameAt: c.stamp(live.FrameAt),
 		},
-		Errors: o.lines.errors, Dropped: o.log.total, Stderr: stderr, Stdout: stdout,
+		Errors: o.lines.errors, Dropped: o.log.total, Left: o.left, Stderr: stderr, Stdout: stdout,
 	}
 	for _, l := range o.lines.last(keptLines) {
 		s.Lines = append(s.Lines, lineRecord{l.Time.UnixNano(), l.Priority, l.Text})
@@ -166,7 +166,9 @@ func (o *owner) takeSeen(c clock, s *seen) {
 		})
 	}
 	p.ended, p.tagged, p.received = s.Ended, s.Tagged, s.Received
-	if s.Block != nil {
+	// A killed keeper may have shown newer ones since, and no figure goes back;
+	// the next block is a second away.
+	if s.Block != nil && (s.Left || s.Ended) {
 		p.block, p.hasBlock, p.blockAt = *s.Block, true, o.m.live.State().LastAt
 	}
 	if s.Stderr != nil {

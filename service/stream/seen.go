@@ -26,7 +26,9 @@ type seen struct {
 	Errors  []string     `json:"errors,omitempty"`
 	Dropped uint64       `json:"dropped,omitempty"`
 
-	// Of a keeper that left in good order: lines it had read the beginning of.
+	// Of a keeper that left in good order, with nothing seen since: lines it had
+	// read the beginning of.
+	Left   bool        `json:"left,omitempty"`
 	Stderr *partRecord `json:"stderr,omitempty"`
 	Stdout *partRecord `json:"stdout,omitempty"`
 }

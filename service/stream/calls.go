@@ -86,8 +86,7 @@ func (s *Stream) Kill(ctx context.Context, sig syscall.Signal) error {
 			return
 		}
 		// Known before it is sent: a stop must not add a second TERM.
-		// To ffmpeg an INT is a TERM.
-		o.step(evKilled{term: sig == syscall.SIGTERM || sig == syscall.SIGINT && !o.m.simple()})
+		o.step(evKilled{term: sig == syscall.SIGTERM, interrupt: sig == syscall.SIGINT})
 		o.signal(sig)
 	}); e != nil {
 		return e

@@ -3,8 +3,10 @@ package stream
 import (
 	"context"
 	"fmt"
+	"maps"
 	"os"
 	"slices"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -17,13 +19,15 @@ import (
 // cannot be made to show at will. A test holds it against the real one. What
 // a child does is its last argument: "exit N", "leave N" (its main process
 // exits with N, something of its group goes on), anything else runs until a
-// signal.
+// signal. It outlives its keepers, each of which has a fakeLink.
 type fakeShim struct {
-	t     *testing.T
-	event func(shim.Event)
+	t *testing.T
 
 	mu       sync.Mutex
+	link     *fakeLink // of the keeper there is; nil: none yet
+	links    int       // how often a keeper has met a shim
 	last     shim.ID
+	lastPID  int
 	children map[shim.ID]*fakeChild // not forgotten
 	notes    map[string][]byte
 	pending  []*fakeSpawn
@@ -35,26 +39,110 @@ type fakeShim struct {
 	refuse func() error         // of each spawn; nil: none
 	deaf   func() bool          // to each TERM; nil: obeyed
 	stuck  func() time.Duration // how long a KILL takes; nil: no time
+	tell   func(what string, c *fakeChild)
 	spawns int
 	log    []string
 }
 
 type fakeChild struct {
 	shim.Child
-	what              string
-	main, group       bool
-	exited, forgotten bool
-	terms             int
-	killing           bool
+	what        string
+	main, group bool
+	exited      *shim.Exited
+	forgotten   bool
+	terms       int
+	killing     bool
+	drained     map[shim.End]shim.Drained
 }
 
 type fakeSpawn struct {
+	link *fakeLink
 	req  shim.SpawnRequest
 	done func(*shim.Child, error)
 }
 
-func newFakeShim(t *testing.T, event func(shim.Event)) *fakeShim {
-	return &fakeShim{t: t, event: event, children: map[shim.ID]*fakeChild{}, notes: map[string][]byte{}}
+func newFakeShim(t *testing.T) *fakeShim {
+	return &fakeShim{t: t, children: map[shim.ID]*fakeChild{}, notes: map[string][]byte{}}
+}
+
+// fakeLink is one keeper's connection.
+type fakeLink struct {
+	*fakeShim
+	number uint64 // as in the link of the service room
+	event  func(shim.Event)
+	dead   bool // this keeper has been killed: nothing of it arrives any more
+	sent   []string
+	cut    int    // it is killed before the send of this number, from 0; negative: never
+	until  string // it is killed when it has sent something that begins with this
+	died   func() // called once where that happens; must not block
+}
+
+// connect is a new keeper's hello: what there is, as the shim tells it. What
+// the keeper before has sent has been done by then, and is not answered.
+func (s *fakeShim) connect(event func(shim.Event)) (l *fakeLink, notes map[string][]byte, held []*shim.Held) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.link != nil {
+		s.link.dead = true
+	}
+	for _, p := range slices.Clone(s.pending) {
+		s.answer(p)
+	}
+	l = &fakeLink{fakeShim: s, number: uint64(s.links), event: event, cut: -1}
+	s.link = l
+	s.links++
+	for _, id := range slices.Sorted(maps.Keys(s.children)) {
+		c := s.children[id]
+		if c.forgotten {
+			continue
+		}
+		h := &shim.Held{Child: c.Child, Empty: !c.group, Termed: c.terms > 0, Killing: c.killing, Drained: c.drained}
+		h.ID = l.global(id)
+		if c.exited != nil {
+			x := *c.exited
+			x.ID = h.ID
+			h.Exited = &x
+		}
+		c.drained = nil
+		held = append(held, h)
+	}
+	return l, maps.Clone(s.notes), held
+}
+
+func (l *fakeLink) global(id shim.ID) shim.ID { return GlobalID(l.number, id) }
+
+// local is the shim's own number of a child, 0 where it was another shim's.
+func (l *fakeLink) local(id shim.ID) shim.ID {
+	if number, local := LocalID(id); number == l.number {
+		return local
+	}
+	return 0
+}
+
+// send counts what the keeper sends, has the lock, and says whether it arrives.
+func (l *fakeLink) send(format string, args ...any) bool {
+	if l.dead {
+		return false
+	}
+	if len(l.sent) == l.cut {
+		l.dead = true
+		l.died()
+		return false
+	}
+	what := fmt.Sprintf(format, args...)
+	l.sent = append(l.sent, what)
+	if l.until != "" && strings.HasPrefix(what, l.until) {
+		l.cut = len(l.sent)
+	}
+	return true
+}
+
+// alive is the keeper that hears of things now; nil: none.
+func (s *fakeShim) alive() *fakeLink {
+	if s.link == nil || s.link.dead {
+		return nil
+	}
+	return s.link
 }
 
 // later runs f, which has the lock, after the usual delay.
@@ -63,6 +151,10 @@ func (s *fakeShim) later(f func() (after func())) {
 	if s.delay != nil {
 		d = s.delay()
 	}
+	s.after(d, f)
+}
+
+func (s *fakeShim) after(d time.Duration, f func() (after func())) {
 	time.AfterFunc(d, func() {
 		s.mu.Lock()
 		after := f()
@@ -77,9 +169,19 @@ func (s *fakeShim) wrong(format string, args ...any) {
 	s.trouble = append(s.trouble, fmt.Sprintf(format, args...))
 }
 
-func (s *fakeShim) Spawn(req shim.SpawnRequest, _ []*os.File, done func(*shim.Child, error)) {
+func (s *fakeShim) happened(what string, c *fakeChild) {
+	if s.tell != nil {
+		s.tell(what, c)
+	}
+}
+
+func (l *fakeLink) Spawn(req shim.SpawnRequest, _ []*os.File, done func(*shim.Child, error)) {
+	s := l.fakeShim
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if !l.send("spawn %s", req.Stream) {
+		return
+	}
 	s.spawns++
 	if OwnerOf(req.Stream) == req.Stream {
 		for _, c := range s.children {
@@ -97,7 +199,7 @@ func (s *fakeShim) Spawn(req shim.SpawnRequest, _ []*os.File, done func(*shim.Ch
 		go done(nil, shim.ErrLost)
 		return
 	}
-	p := &fakeSpawn{req, done}
+	p := &fakeSpawn{l, req, done}
 	s.pending = append(s.pending, p)
 	if !s.hold {
 		s.later(func() func() { return s.answer(p) })
@@ -114,39 +216,56 @@ func (s *fakeShim) release() {
 	}
 	s.mu.Unlock()
 	for _, f := range calls {
-		f()
+		if f != nil {
+			f()
+		}
 	}
 }
 
+// answer starts what was asked for; a keeper that has been killed is not told.
 func (s *fakeShim) answer(p *fakeSpawn) func() {
 	i := slices.Index(s.pending, p)
 	if i < 0 {
 		return nil // lost meanwhile
 	}
 	s.pending = slices.Delete(s.pending, i, i+1)
+	done := p.done
+	if p.link.dead {
+		done = func(*shim.Child, error) {}
+	}
 	if _, err := os.Stat(p.req.Path); err != nil {
 		return func() {
-			p.done(nil, &shim.SpawnError{Path: p.req.Path, Op: "exec", Err: syscall.ENOENT, NoProgram: true})
+			done(nil, &shim.SpawnError{Path: p.req.Path, Op: "exec", Err: syscall.ENOENT, NoProgram: true})
 		}
 	}
 	if s.refuse != nil {
 		if err := s.refuse(); err != nil {
-			return func() { p.done(nil, err) }
+			return func() { done(nil, err) }
 		}
 	}
 	s.last++
+	s.lastPID++
 	c := &fakeChild{what: p.req.Argv[len(p.req.Argv)-1], main: true, group: true}
-	c.Child = shim.Child{ID: s.last, Stream: p.req.Stream, PID: 1000 + int(s.last), Started: time.Now()}
+	c.Child = shim.Child{ID: s.last, Stream: p.req.Stream, PID: 1000 + s.lastPID, Started: time.Now()}
 	s.children[c.ID] = c
+	s.happened("spawned", c)
 	child := c.Child
-	return func() {
-		p.done(&child, nil)
+	child.ID = p.link.global(child.ID)
+	act := func() {
 		var code int
 		if n, _ := fmt.Sscanf(c.what, "exit %d", &code); n == 1 {
 			s.later(func() func() { return s.exit(c, code, 0, true) })
 		} else if n, _ := fmt.Sscanf(c.what, "leave %d", &code); n == 1 {
 			s.later(func() func() { return s.exit(c, code, 0, false) })
 		}
+	}
+	if p.link.dead {
+		act() // nobody calls what is returned
+		return nil
+	}
+	return func() {
+		done(&child, nil)
+		act()
 	}
 }
 
@@ -155,32 +274,47 @@ func (s *fakeShim) exit(c *fakeChild, code, signal int, all bool) func() {
 	if s.children[c.ID] != c {
 		return nil
 	}
+	l := s.alive()
+	id := c.ID
+	if l != nil {
+		id = l.global(id)
+	}
 	var events []shim.Event
 	if c.main {
-		c.main, c.exited = false, true
-		events = append(events, shim.Exited{ID: c.ID, Stream: c.Stream, PID: c.PID, Code: code, Signal: signal, At: time.Now()})
+		c.main = false
+		c.exited = &shim.Exited{ID: id, Stream: c.Stream, PID: c.PID, Code: code, Signal: signal, At: time.Now()}
+		events = append(events, *c.exited)
+		s.happened("exited", c)
 	}
 	if all && c.group {
 		c.group = false
-		events = append(events, shim.Empty{ID: c.ID, Stream: c.Stream, At: time.Now()})
+		events = append(events, shim.Empty{ID: id, Stream: c.Stream, At: time.Now()})
 		if c.forgotten {
 			delete(s.children, c.ID)
 		}
+		s.happened("empty", c)
+	}
+	if l == nil {
+		return nil // the next keeper finds it in its hello
 	}
 	return func() {
 		for _, ev := range events {
-			s.event(ev)
+			l.event(ev)
 		}
 	}
 }
 
-func (s *fakeShim) Signal(id shim.ID, sig syscall.Signal, _ shim.Scope) error {
+func (l *fakeLink) Signal(id shim.ID, sig syscall.Signal, _ shim.Scope) error {
+	s := l.fakeShim
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	c := s.children[id]
+	if !l.send("signal %d", sig) {
+		return nil
+	}
 	if s.lost {
 		return shim.ErrLost
 	}
+	c := s.children[l.local(id)]
 	if c == nil || !c.group {
 		return nil
 	}
@@ -197,13 +331,17 @@ func (s *fakeShim) Signal(id shim.ID, sig syscall.Signal, _ shim.Scope) error {
 	return nil
 }
 
-func (s *fakeShim) Kill(id shim.ID) error {
+func (l *fakeLink) Kill(id shim.ID) error {
+	s := l.fakeShim
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if !l.send("kill") {
+		return nil
+	}
 	if s.lost {
 		return shim.ErrLost
 	}
-	c := s.children[id]
+	c := s.children[l.local(id)]
 	if c == nil || !c.group || c.killing {
 		return nil
 	}
@@ -213,23 +351,20 @@ func (s *fakeShim) Kill(id shim.ID) error {
 	if s.stuck != nil {
 		d = s.stuck()
 	}
-	time.AfterFunc(d, func() {
-		s.mu.Lock()
-		after := s.exit(c, 0, 9, true)
-		s.mu.Unlock()
-		if after != nil {
-			after()
-		}
-	})
+	s.after(d, func() func() { return s.exit(c, 0, 9, true) })
 	return nil
 }
 
-func (s *fakeShim) Note(key string, blob []byte) error {
+func (l *fakeLink) Note(key string, blob []byte) error {
+	s := l.fakeShim
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if !l.send("note %s", key) {
+		return nil
+	}
 	switch {
 	case s.lost:
-		return shim.ErrLost
+		return nil // as the service room's link has it: the next shim is told all anew
 	case len(blob) == 0:
 		delete(s.notes, key)
 	default:
@@ -238,23 +373,27 @@ func (s *fakeShim) Note(key string, blob []byte) error {
 	return nil
 }
 
-func (s *fakeShim) CloseEnd(shim.ID, shim.End) error { return nil }
+func (l *fakeLink) CloseEnd(shim.ID, shim.End) error { return nil }
 
-func (s *fakeShim) Forget(id shim.ID) error {
+func (l *fakeLink) Forget(id shim.ID) error {
+	s := l.fakeShim
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	c := s.children[id]
-	if c == nil || !c.exited {
+	if !l.send("forget") {
+		return nil
+	}
+	c := s.children[l.local(id)]
+	if c == nil || c.exited == nil {
 		return nil // a child that runs is not forgotten
 	}
 	c.forgotten = true
 	if !c.group {
-		delete(s.children, id)
+		delete(s.children, c.ID)
 	}
 	return nil
 }
 
-func (s *fakeShim) IO(context.Context, []shim.ID) (map[shim.ID]shim.IO, error) { return nil, nil }
+func (l *fakeLink) IO(context.Context, []shim.ID) (map[shim.ID]shim.IO, error) { return nil, nil }
 
 // lose is the shim's death, and the children's.
 func (s *fakeShim) lose() {
@@ -264,15 +403,26 @@ func (s *fakeShim) lose() {
 	clear(s.notes)
 	pending := s.pending
 	s.pending = nil
-	s.mu.Unlock()
+	var tell []func(*shim.Child, error)
 	for _, p := range pending {
-		p.done(nil, shim.ErrLost)
+		if !p.link.dead {
+			tell = append(tell, p.done)
+		}
+	}
+	s.mu.Unlock()
+	for _, done := range tell {
+		done(nil, shim.ErrLost)
 	}
 }
 
+// back is a new shim, which counts its children from 1 again.
 func (s *fakeShim) back() {
 	s.mu.Lock()
-	s.lost = false
+	s.lost, s.last = false, 0
+	if s.link != nil {
+		s.link.number = uint64(s.links)
+		s.links++
+	}
 	s.mu.Unlock()
 }
 
@@ -287,92 +437,4 @@ func (s *fakeShim) held() (held, alive int) {
 		}
 	}
 	return len(s.children), alive
-}
-
-// TestTheFakeShimBehavesLikeTheRealOne plays the same to both and compares
-// what they tell.
-func TestTheFakeShimBehavesLikeTheRealOne(t *testing.T) {
-	play := func(t *testing.T, s Shim, events <-chan shim.Event, argv func(what string) []string) (told []string) {
-		next := func() {
-			select {
-			case ev := <-events:
-				switch ev := ev.(type) {
-				case shim.Exited:
-					told = append(told, fmt.Sprintf("%d exited %d %d", ev.ID, ev.Code, ev.Signal))
-				case shim.Empty:
-					told = append(told, fmt.Sprintf("%d empty", ev.ID))
-				}
-			case <-time.After(20 * time.Second):
-				t.Fatalf("no event after %q", told)
-			}
-		}
-		spawn := func(path, what string) *shim.Child {
-			got := make(chan *shim.Child, 1)
-			s.Spawn(shim.SpawnRequest{Stream: "s", Path: path, Argv: argv(what)}, nil, func(c *shim.Child, err error) {
-				if se, ok := err.(*shim.SpawnError); ok {
-					told = append(told, fmt.Sprintf("no program %v", se.NoProgram))
-				} else {
-					told = append(told, fmt.Sprintf("%d spawned", c.ID))
-				}
-				got <- c
-			})
-			c := <-got
-			if c != nil && c.PIDFD != nil {
-				c.PIDFD.Close()
-			}
-			return c
-		}
-		c := spawn("/bin/sh", "exit 7")
-		next()
-		next()
-		s.Forget(c.ID)
-		s.Kill(c.ID) // of one that is gone: nothing
-
-		c = spawn("/bin/sh", "run")
-		s.Forget(c.ID) // it runs: not forgotten
-		s.Kill(c.ID)
-		next()
-		next()
-		s.Forget(c.ID)
-
-		c = spawn("/bin/sh", "run")
-		s.Signal(c.ID, syscall.SIGTERM, shim.Group)
-		next()
-		next()
-		s.Forget(c.ID)
-
-		spawn("/nonexistent", "run")
-
-		c = spawn("/bin/sh", "leave 3")
-		next()
-		s.Forget(c.ID) // empty comes all the same
-		s.Kill(c.ID)
-		next()
-		return told
-	}
-
-	events := make(chan shim.Event, 100)
-	real, err := shim.InProcess(func(ev shim.Event) { events <- ev })
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer real.Close()
-	want := play(t, real, events, func(what string) []string {
-		switch what {
-		case "run":
-			what = "exec sleep 1000"
-		case "leave 3":
-			what = "sleep 1000 & exit 3"
-		}
-		return []string{"sh", "-c", what}
-	})
-	fakeEvents := make(chan shim.Event, 100)
-	fake := newFakeShim(t, func(ev shim.Event) { fakeEvents <- ev })
-	got := play(t, fake, fakeEvents, func(what string) []string { return []string{what} })
-	if !slices.Equal(got, want) {
-		t.Errorf("the fake tells\n%q, the real one\n%q", got, want)
-	}
-	if held, _ := fake.held(); held != 0 || len(fake.trouble) > 0 {
-		t.Errorf("%d held, %q", held, fake.trouble)
-	}
 }

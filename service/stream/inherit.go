@@ -79,14 +79,13 @@ func (in *Inheritance) kept(l *streamfile.Loader) *streamfile.Kept {
 
 // Known says whether an earlier keeper left word of the stream's state, so
 // that Autostart= is no question any more.
-func (s *Stream) Known() bool { return s.known }
+func (s *Stream) Known() bool { return s.known && !s.anew }
 
 // inherit puts the machine where an earlier keeper left it, before the stream
 // runs. What the definitions and the shim's word mean comes in takeOver.
 func (o *owner) inherit(in *Inheritance) {
 	c := o.cfg.clock()
 	m := o.m
-	def := m.def
 	if len(in.State) > 0 {
 		digest, err := m.decode(c, in.State)
 		if err != nil {
@@ -94,46 +93,72 @@ func (o *owner) inherit(in *Inheritance) {
 		}
 		o.keptDigest, o.known = digest, err == nil
 	}
+	if o.known && in.Held != nil && in.Held.Empty && m.child == localNumber(in.Held.ID) && !m.group {
+		// All is known of it but for the word that it may be forgotten.
+		discard(&in.Held.Child)
+		o.cfg.Shim.Forget(in.Held.ID)
+		in.Held = nil
+	}
+	if o.known && m.removed && !o.cfg.FileGone {
+		o.inheritRemoved(in, c.now)
+	}
 	if !o.known && in.Held != nil {
-		// It runs, so it was wanted; more cannot be known.
+		// It was run, so it was wanted; more cannot be known.
 		m.state, m.reason, m.detail, m.wanted = StateStarting, ReasonNone, "", true
 		m.phase, m.health = phaseSpawn, HealthStarting
-		o.known = true
+		o.known, o.blind = true, true
 	}
 	if !o.known {
 		o.takeSeenOf(c, in)
 		return
 	}
-	k := in.kept(o.cfg.Loader)
-	launch := &streamfile.Launch{}
-	if m.busy() || in.Held != nil {
-		switch {
-		case k != nil && (def == nil || k.Definition.Digest != def.Digest):
-			def = k.Definition
-		case def == nil:
-			// It can at least be stopped.
-			def = streamfile.New(o.cfg.Name, nil)
-		}
-		if k != nil {
-			launch = k.Launch
-			o.cfg.Redact.Learn(o.cfg.Name, launch.Argv, launch.Env)
-		}
-		m.def = def
-	}
+	def, launch := o.inheritDefinition(in)
 	if in.Held != nil {
-		if m.child == localNumber(in.Held.ID) && !m.group {
-			// All is known of it but for the word that it may be forgotten.
-			discard(&in.Held.Child)
-			o.cfg.Shim.Forget(in.Held.ID)
-			in.Held = nil
-		} else {
-			o.proc = o.newProcess(def, launch, &in.Held.Child)
-			o.proc.started = in.Held.Started
-		}
+		o.proc = o.newProcess(def, launch, &in.Held.Child)
+		o.proc.started = in.Held.Started
 	}
 	o.takeSeenOf(c, in)
 	m.judge(c.now)
 	m.out = nil // it has been told before
+}
+
+// inheritDefinition puts the definition in force that an earlier keeper had,
+// where something goes on with it, and answers it with what is run.
+func (o *owner) inheritDefinition(in *Inheritance) (*streamfile.Definition, *streamfile.Launch) {
+	m, file := o.m, o.cfg.Definition
+	launch := &streamfile.Launch{}
+	if !m.busy() && in.Held == nil && (file != nil || m.state != StateRestarting) {
+		return file, launch // any start takes what the file says now
+	}
+	k := in.kept(o.cfg.Loader)
+	switch {
+	case k != nil && (file == nil || k.Definition.Digest != file.Digest):
+		m.def, m.next = k.Definition, file
+	case file == nil && (m.busy() || in.Held != nil):
+		// It can at least be stopped; of what it is nothing is known, so
+		// nothing is expected of it.
+		m.def = streamfile.New(o.cfg.Name, nil)
+		m.def.Type, m.def.OnStall = streamfile.TypeSimple, streamfile.OnStallLog
+	}
+	if k != nil {
+		launch = k.Launch
+		o.cfg.Redact.Learn(o.cfg.Name, launch.Argv, launch.Env)
+	}
+	return m.def, launch
+}
+
+// inheritRemoved: the stream was being removed for want of a file, and there
+// is one again. That is a new stream, of which Autostart= is asked; it waits
+// for what goes on of the old one.
+func (o *owner) inheritRemoved(in *Inheritance, now time.Time) {
+	o.anew = true
+	if o.m.busy() || in.Held != nil {
+		o.m.removed = false
+		return
+	}
+	o.known = false
+	o.m = newMachine(o.cfg.Name, o.cfg.Definition, o.cfg.Broken, now, o.m.random)
+	o.m.builder = o.cfg.Command != nil
 }
 
 // busy: something of the stream runs, or is about to.
@@ -178,15 +203,19 @@ func (o *owner) takeProcess(held *shim.Held) {
 		o.step(evAdopted{})
 		return
 	}
-	if held.Exited != nil {
-		o.past = moment(held.Exited.At)
-		defer func() { o.past = time.Time{} }()
+	started := moment(held.Started)
+	if o.m.phase == phaseSpawn && !o.blind {
+		started = latest(started, o.m.stateSince) // whatever became of the wall clock
 	}
 	o.step(evAdopted{
-		held: true, pid: held.PID, child: localNumber(held.ID), started: held.Started,
+		held: true, unknown: o.blind, pid: held.PID, child: localNumber(held.ID), started: started,
 		termed: held.Termed, killing: held.Killing,
-		canAsk: o.proc.canAsk(), waits: o.proc.stdin == streamfile.StdinPipe && !o.m.fed,
+		canAsk: o.proc.canAsk(), waits: o.proc.stdin == streamfile.StdinPipe,
 	})
+	if held.Exited != nil && o.m.main {
+		o.past = latest(moment(held.Exited.At), o.m.started)
+		defer func() { o.past = time.Time{} }()
+	}
 	o.takeDrained(held)
 	if held.Exited != nil {
 		o.shimEvent(*held.Exited)
@@ -204,6 +233,13 @@ func moment(wall time.Time) time.Time {
 		return now.Add(-ago)
 	}
 	return now
+}
+
+func latest(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return b
+	}
+	return a
 }
 
 // takeDrained reads what the shim read while there was no keeper; the pipes go
@@ -243,7 +279,7 @@ func (o *owner) takeFiles() {
 		o.step(evGone{})
 	case def == nil:
 		o.step(evReload{bad: o.cfg.Broken})
-	case m.def != def && m.next != def, m.state == StateFailed && m.reason == ReasonBadSetting && o.keptDigest != def.Digest:
+	case m.def != def, m.state == StateFailed && m.reason == ReasonBadSetting && o.keptDigest != def.Digest:
 		o.step(evReload{def: def})
 	}
 }

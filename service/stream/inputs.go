@@ -22,7 +22,10 @@ type (
 	}
 	evRemove struct{} // the file is gone
 	evGone   struct{} // likewise, but what runs is left alone: nobody asked for a reload
-	evKilled struct{ term bool }
+	evKilled struct {
+		term      bool // TERM
+		interrupt bool // INT, which ffmpeg takes for a TERM
+	}
 
 	// What comes back for an action.
 	evDeps struct {
@@ -38,6 +41,10 @@ type (
 		child  uint64 // the shim's number of it
 		canAsk bool   // stdin can end it: q or a shutdown
 		waits  bool   // it reads data that a client has yet to bring
+
+		// Of one that was started before this keeper.
+		started time.Time // zero: now
+		termed  bool
 	}
 	evSpawnFailed struct {
 		reason Reason
@@ -58,6 +65,7 @@ type (
 	// What an earlier keeper left, and the shim holds.
 	evAdopted struct {
 		held    bool // a process, whose end may be told next
+		unknown bool // of it nothing else is known
 		pid     int
 		child   uint64
 		started time.Time

@@ -67,7 +67,13 @@ func (o *owner) runJob(j *job, l *streamfile.Launch, limit time.Duration) {
 		o.postOr(func() {
 			o.jobSpawned(j, c, err)
 			o.missedBack(backs, err)
-		}, func() { o.unwanted(c) })
+		}, func() {
+			if o.left {
+				discard(c) // the next keeper decides
+				return
+			}
+			o.unwanted(c)
+		})
 	})
 }
 

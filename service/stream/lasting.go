@@ -26,6 +26,7 @@ type lasting struct {
 	main        bool
 	started     time.Time
 	termSent    bool // a second TERM makes ffmpeg abandon its file
+	interrupted bool // INT was sent by hand, which to ffmpeg is a TERM
 	asked       bool // stdin can end it, and that has been tried
 	canAsk      bool
 	delivered   bool

@@ -120,8 +120,7 @@ func (m *machine) step(now time.Time, ev event) []action {
 	case evRemove:
 		m.onRemove(now)
 	case evGone:
-		m.gone = true
-		m.say(KindChanged, "its file is gone; it goes on until it is stopped, or the next reload")
+		m.onGone()
 	case evDeps:
 		m.onDeps(now, ev)
 	case evBuilt:
@@ -145,7 +144,8 @@ func (m *machine) step(now time.Time, ev event) []action {
 	case evGrew:
 		m.grew = true
 	case evKilled:
-		m.termSent = m.termSent || ev.term
+		m.interrupted = m.interrupted || ev.interrupt && !m.simple()
+		m.termSent = m.termSent || ev.term || m.interrupted
 	case evGrace:
 		m.onGrace(now)
 	case evAdopted:
@@ -227,10 +227,7 @@ func (m *machine) onTick(now time.Time) {
 			m.onStall(now)
 			return
 		}
-		if reached(m.resetDue()) {
-			m.failures = 0
-			m.say(KindReset, "healthy for "+seconds(m.def.RestartReset)+", failures forgotten")
-		}
+		m.forgive(now)
 	case StateStopping:
 		if m.phase != phaseSpawn && reached(m.due) {
 			m.nextStage(now)

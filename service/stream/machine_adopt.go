@@ -10,41 +10,77 @@ import (
 // is done again where that does no harm, and never where it would: no second
 // process, no second TERM.
 func (m *machine) onAdopted(now time.Time, ev evAdopted) {
-	if !ev.held {
-		m.adoptNothing(now)
-		return
-	}
 	switch {
-	case m.phase == phaseSpawn && !m.group:
-		// The keeper had asked for it and did not live to hear the answer.
-		m.say(KindAdopted, fmt.Sprintf("taken over while it was being started, pid %d", ev.pid))
-		m.onSpawned(ev.started, evSpawned{pid: ev.pid, child: ev.child, canAsk: ev.canAsk, waits: ev.waits})
+	case !ev.held:
+		m.adoptNothing(now)
+	case m.phase == phaseSpawn && !m.group && m.child != ev.child:
+		m.adoptStarted(now, ev)
 	case m.group && m.child == ev.child:
-		m.canAsk = ev.canAsk
-		m.say(KindAdopted, adoptedText(m, now))
+		m.adoptKnown(now, ev)
 	default:
 		m.adoptStray(now, ev)
-		return
 	}
-	// The shim knows best what has been sent.
+}
+
+// adoptStarted: the earlier keeper had asked for the process and did not live
+// to hear the answer, or to write it down.
+func (m *machine) adoptStarted(now time.Time, ev evAdopted) {
+	m.say(KindAdopted, fmt.Sprintf("taken over while it was being started, pid %d", ev.pid))
+	m.onSpawned(now, evSpawned{
+		pid: ev.pid, child: ev.child, canAsk: ev.canAsk, waits: ev.waits, started: ev.started, termed: ev.termed,
+	})
+	if m.state == StateRunning {
+		m.okSince = ev.started
+	}
+	if ev.unknown {
+		m.since = now // whether it has delivered long since nobody knows
+	}
+	m.onGrace(now)
+}
+
+// adoptKnown: the process is the one that the earlier keeper left word of. What
+// has been sent to it the shim knows best.
+func (m *machine) adoptKnown(now time.Time, ev evAdopted) {
+	m.say(KindAdopted, adoptedText(m, now))
+	m.canAsk = ev.canAsk
 	sent := m.termSent
-	m.termSent = ev.termed
-	switch {
-	case m.state == StateStopping && m.phase == phaseAsk:
+	m.termSent = ev.termed || m.interrupted
+	lost := sent && !m.termSent
+	switch m.state {
+	case StateStopping:
+		m.resumeStop(now, lost, ev.killing)
+	case StateRestarting:
+		m.resumeCleanup(now, lost, ev.killing)
+	case StateStopped, StateFailed, StateZombie:
+		if !ev.killing {
+			m.do(actKill{})
+		}
+	}
+	if m.delivered && m.moved.IsZero() {
+		m.moved = now // what moved has not been written down; it is judged from now on
+	}
+	m.onGrace(now)
+}
+
+// resumeStop goes on with a stage of stopping; lost: its TERM was never sent.
+func (m *machine) resumeStop(now time.Time, lost, killing bool) {
+	switch m.phase {
+	case phaseAsk:
 		m.anew(now)
 		if m.main && m.asked {
 			m.do(actAsk{}) // perhaps for the second time: that does no harm
 		}
-	case m.state == StateStopping && m.phase == phaseTerm:
-		if sent && !ev.termed {
+	case phaseTerm:
+		if lost {
 			m.enterTerm(now, m.stageWait)
 		}
 		m.anew(now)
-	case m.state == StateStopping && m.phase == phaseKill && !ev.killing:
-		m.do(actKill{})
-		m.due = now.Add(killWait)
+	case phaseKill:
+		if !killing {
+			m.do(actKill{})
+			m.due = now.Add(killWait)
+		}
 	}
-	m.onGrace(now)
 }
 
 // anew begins a stage of stopping anew: nobody has watched meanwhile whether
@@ -52,6 +88,20 @@ func (m *machine) onAdopted(now time.Time, ev evAdopted) {
 func (m *machine) anew(now time.Time) {
 	m.grew = false
 	m.due = now.Add(m.stageWait)
+}
+
+// resumeCleanup goes on with ending what an unasked exit left behind.
+func (m *machine) resumeCleanup(now time.Time, lost, killing bool) {
+	switch {
+	case m.cleanup == 1 && lost:
+		m.termSent = true
+		m.do(actTerm{})
+	case m.cleanup >= 2 && !killing:
+		m.do(actKill{})
+	default:
+		return
+	}
+	m.cleanupDue = now.Add(cleanupWait)
 }
 
 func adoptedText(m *machine, now time.Time) string {
@@ -82,18 +132,33 @@ func (m *machine) adoptNothing(now time.Time) {
 }
 
 // adoptStray: something of the stream runs that the earlier keeper did not
-// speak of. It is ended before anything else, for no stream runs twice.
+// speak of. It is ended before anything else, for no stream runs twice, and is
+// no run of the stream: it counts for nothing.
 func (m *machine) adoptStray(now time.Time, ev evAdopted) {
 	m.say(KindForced, fmt.Sprintf("killing process %d, of which the earlier keeper left no word", ev.pid))
-	m.pid, m.child, m.main, m.group, m.started = ev.pid, ev.child, true, true, ev.started
-	m.termSent, m.asked = ev.termed, true
-	m.then = thenStop
-	if m.wanted {
-		m.then, m.fresh = thenStart, true
+	m.pid, m.child, m.main, m.group, m.started = 0, ev.child, false, true, ev.started
+	m.termSent, m.asked, m.interrupted = ev.termed, true, false
+	m.do(actKill{})
+	switch m.state {
+	case StateStopped, StateFailed:
+		// A start waits for its end: see startOver.
+	case StateRestarting:
+		m.cleanup, m.cleanupDue = 2, now.Add(cleanupWait)
+	case StateStarting, StateRunning:
+		m.then = thenStop
+		if m.wanted {
+			m.then, m.fresh = thenStart, true
+		}
+		m.awaitKilled(now, ReasonRequested, "")
+	case StateStopping, StateZombie:
+		m.awaitKilled(now, m.reason, m.detail)
 	}
+}
+
+// awaitKilled: what is there has been killed; when it is gone m.then follows.
+func (m *machine) awaitKilled(now time.Time, why Reason, text string) {
 	m.cleanupDue = time.Time{}
-	m.transition(now, StateStopping, ReasonRequested, "")
+	m.transition(now, StateStopping, why, text)
 	m.phase = phaseKill
 	m.due = now.Add(killWait)
-	m.do(actKill{})
 }

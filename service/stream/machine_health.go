@@ -156,6 +156,14 @@ func (m *machine) resetDue() time.Time {
 	return after(m.okSince, m.def.RestartReset)
 }
 
+// forgive forgets the failures when that is due.
+func (m *machine) forgive(now time.Time) {
+	if due := m.resetDue(); !due.IsZero() && !now.Before(due) {
+		m.failures = 0
+		m.say(KindReset, "healthy for "+seconds(m.def.RestartReset)+", failures forgotten")
+	}
+}
+
 func (m *machine) runtimeDue() time.Time { return after(m.started, m.def.RuntimeMax) }
 
 func (m *machine) onStartTimeout(now time.Time) {

@@ -15,9 +15,7 @@ func (m *machine) onStart(now time.Time) {
 	m.wanted = true
 	switch m.state {
 	case StateStopped, StateFailed:
-		m.failures = 0
-		m.fresh, m.counts = true, false
-		m.begin(now)
+		m.startOver(now)
 	case StateRestarting:
 		m.hasten(now)
 	case StateStopping, StateZombie:
@@ -34,9 +32,7 @@ func (m *machine) onRestart(now time.Time, timeout time.Duration) {
 	m.wanted = true
 	switch m.state {
 	case StateStopped, StateFailed:
-		m.failures = 0
-		m.fresh, m.counts = true, false
-		m.begin(now)
+		m.startOver(now)
 	case StateRestarting:
 		m.hasten(now)
 	case StateStopping, StateZombie:
@@ -49,6 +45,19 @@ func (m *machine) onRestart(now time.Time, timeout time.Duration) {
 	case StateRunning:
 		m.beginStop(now, thenStart, ReasonRequested, "restart requested", timeout, false)
 	}
+}
+
+// startOver starts a stream that was at rest. Where a stray is being ended that
+// comes first.
+func (m *machine) startOver(now time.Time) {
+	m.failures = 0
+	m.fresh, m.counts = true, false
+	if m.group {
+		m.then = thenStart
+		m.awaitKilled(now, ReasonRequested, "")
+		return
+	}
+	m.begin(now)
 }
 
 // startThen has the stream started once the old process is gone. After a stop
@@ -149,14 +158,18 @@ func (m *machine) onSpawned(now time.Time, ev evSpawned) {
 		return
 	}
 	m.pid, m.child, m.main, m.group = ev.pid, ev.child, true, true
-	m.started, m.lastActivity = now, now
-	m.termSent, m.asked, m.canAsk = false, false, ev.canAsk
+	started := ev.started
+	if started.IsZero() {
+		started = now
+	}
+	m.started, m.lastActivity = started, started
+	m.termSent, m.asked, m.canAsk, m.interrupted = ev.termed, false, ev.canAsk, false
 	m.fed = !ev.waits
-	m.live, m.since, m.moved = ffmpeg.Liveness{}, now, time.Time{}
+	m.live, m.since, m.moved = ffmpeg.Liveness{}, started, time.Time{}
 	m.say(KindStarted, fmt.Sprintf("started, pid %d", ev.pid))
 	if m.counts {
 		m.restarts++
-		m.lastRestart = now
+		m.lastRestart = started
 		m.do(actRestarted{})
 	}
 	m.counts = false
@@ -257,6 +270,22 @@ func (m *machine) onResetFailed(now time.Time) {
 	if m.state == StateFailed && m.def != nil && m.bad == "" {
 		m.wanted = false
 		m.transition(now, StateStopped, ReasonRequested, "")
+		m.forgetGone()
+	}
+}
+
+// onGone: there is no file any more, as nobody has said by a reload.
+func (m *machine) onGone() {
+	m.gone = true
+	m.say(KindChanged, "its file is gone; it goes on until it is stopped, or the next reload")
+	m.forgetGone()
+}
+
+// forgetGone ends a stream that has stopped and has no file to come back from.
+func (m *machine) forgetGone() {
+	if m.gone && m.state == StateStopped && !m.group {
+		m.removed = true
+		m.do(actRemoved{})
 	}
 }
 

@@ -20,7 +20,10 @@ func (m *machine) onStop(now time.Time, timeout time.Duration) {
 			m.then = thenStop
 			m.transition(now, StateStopping, ReasonRequested, "")
 			m.say(KindStopping, "stopping what the last process left behind")
-			m.enterTerm(now, m.def.TimeoutStop)
+			if timeout <= 0 {
+				timeout = m.def.TimeoutStop
+			}
+			m.enterTerm(now, timeout)
 			return
 		}
 		m.finish(now, StateStopped, ReasonRequested, "")
@@ -135,6 +138,9 @@ func (m *machine) onExited(now time.Time, x exit) {
 		return
 	}
 	m.main, m.pid = false, 0
+	if m.state == StateRunning {
+		m.forgive(now) // nobody may have been there to do it in time
+	}
 	m.exitCodes = append(m.exitCodes, x.number())
 	if n := len(m.exitCodes) - keptExitCodes; n > 0 {
 		m.exitCodes = append([]int(nil), m.exitCodes[n:]...)
@@ -227,6 +233,8 @@ func (m *machine) onEmpty(now time.Time) {
 		if !m.due.IsZero() && !now.Before(m.due) { // zero: a shim is waited for
 			m.begin(now)
 		}
+	case StateStopped:
+		m.forgetGone()
 	}
 }
 
@@ -275,6 +283,7 @@ func (m *machine) onShimLost(now time.Time) {
 	had, main := m.group || m.phase == phaseSpawn, m.main
 	m.shimEnds = false
 	m.group, m.main, m.pid, m.cleanupDue = false, false, 0, time.Time{}
+	m.child = 0 // the next shim counts from the beginning
 	if !had {
 		if m.phase == phaseBuild {
 			m.do(actCancelBuild{})

@@ -88,7 +88,7 @@ func (b *bench) wait(d time.Duration) *bench {
 func (b *bench) spawned() *bench {
 	b.t.Helper()
 	b.pid++
-	return b.step(evSpawned{pid: b.pid, canAsk: true})
+	return b.step(evSpawned{pid: b.pid, child: uint64(b.pid), canAsk: true})
 }
 
 // blocks is a second of progress, n times.

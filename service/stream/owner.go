@@ -27,6 +27,7 @@ type owner struct {
 	kept    keeping
 	// keptDigest is of the definition that an earlier keeper had last.
 	keptDigest string
+	blind      bool               // of a process that is taken over nothing else is known
 	left       bool               // the stream has been left to the next keeper
 	past       time.Time          // while what happened before this keeper is made up for; zero: now
 	cancel     context.CancelFunc // of AwaitDeps or of the command builder

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"math/rand/v2"
 	"slices"
 	"sync"
@@ -15,90 +14,9 @@ import (
 	"time"
 
 	"github.com/ffkeeper/ffkeeper/service/ffmpeg"
-	"github.com/ffkeeper/ffkeeper/service/redact"
 	"github.com/ffkeeper/ffkeeper/service/shim"
 	"github.com/ffkeeper/ffkeeper/service/streamfile"
 )
-
-// rig is a stream on a fake shim, in a bubble of fake time.
-type rig struct {
-	*Stream
-	t         *testing.T
-	shim      *fakeShim
-	mu        sync.Mutex
-	published []Transition
-	end       func()
-}
-
-// onRig runs f with a stream whose child does what, in a bubble. change may
-// alter what the stream is made of.
-func onRig(t *testing.T, what string, f func(r *rig), change ...func(*Config)) {
-	t.Helper()
-	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t, what, change...)
-		defer r.end()
-		f(r)
-	})
-}
-
-func newRig(t *testing.T, what string, change ...func(*Config)) *rig {
-	t.Helper()
-	r := &rig{t: t}
-	r.shim = newFakeShim(t, func(ev shim.Event) { r.ShimEvent(ev) })
-	def := streamfile.New("cam1", []string{"/bin/sh", what})
-	def.Type, def.OnStall, def.RestartJitter = streamfile.TypeSimple, streamfile.OnStallLog, 0
-	cfg := Config{
-		Name: "cam1", Definition: def, Shim: r.shim, Log: slog.New(slog.DiscardHandler), Redact: redact.New(),
-		Publish: func(tr Transition) {
-			r.mu.Lock()
-			defer r.mu.Unlock()
-			if n := len(r.published); n > 0 && r.published[n-1].New != tr.Old {
-				t.Errorf("transition %d does not follow from the one before", n)
-			}
-			if tr.Old.looks() == tr.New.looks() && !tr.Restarted && !tr.Failed && !tr.Removed {
-				t.Errorf("nothing changed in a transition: %s", tr.New.looks())
-			}
-			r.published = append(r.published, tr)
-		},
-	}
-	for _, c := range change {
-		c(&cfg)
-	}
-	r.Stream = New(cfg)
-	ctx, cancel := context.WithCancel(context.Background())
-	go r.Run(ctx)
-	r.end = func() {
-		cancel()
-		<-r.done
-	}
-	return r
-}
-
-// looks is all that a transition may show.
-func (s *Snapshot) looks() string {
-	c := *s
-	c.Lines, c.Usage, c.Progress, c.LastActivity, c.StateSince = nil, nil, nil, time.Time{}, time.Time{}
-	return fmt.Sprintf("%+v", c)
-}
-
-func (r *rig) is(want State) {
-	r.t.Helper()
-	synctest.Wait()
-	if s := r.Core(); s.State != want {
-		r.t.Fatalf("%s/%s/%q (%s), want %s", s.State, s.Health, s.Reason, s.Detail, want)
-	}
-}
-
-// lose is what the keeper does when the shim is lost.
-func (r *rig) lose() {
-	r.shim.lose()
-	r.ShimLost()
-}
-
-func (r *rig) back() {
-	r.shim.back()
-	r.ShimBack()
-}
 
 func background() context.Context { return context.Background() }
 

@@ -3,6 +3,7 @@ package stream
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -74,6 +75,7 @@ type record struct {
 	Main        bool   `json:"main,omitempty"`
 	Started     stamp  `json:"started,omitempty"`
 	TermSent    bool   `json:"term_sent,omitempty"`
+	Interrupted bool   `json:"interrupted,omitempty"`
 	Asked       bool   `json:"asked,omitempty"`
 	CanAsk      bool   `json:"can_ask,omitempty"`
 	Delivered   bool   `json:"delivered,omitempty"`
@@ -143,7 +145,8 @@ func (m *machine) encode(c clock) ([]byte, error) {
 		Detail: l.detail, Wanted: l.wanted, Removed: l.removed,
 		Phase: phaseNames[l.phase], Due: c.stamp(l.due),
 		PID: l.pid, Child: l.child, Group: l.group, Main: l.main, Started: c.stamp(l.started), TermSent: l.termSent,
-		Asked: l.asked, CanAsk: l.canAsk, Delivered: l.delivered, Fed: l.fed,
+		Interrupted: l.interrupted,
+		Asked:       l.asked, CanAsk: l.canAsk, Delivered: l.delivered, Fed: l.fed,
 		Cleanup: l.cleanup, CleanupDue: c.stamp(l.cleanupDue), LastRestart: c.stamp(l.lastRestart),
 		Then: thenNames[l.then], ThenWhy: l.thenWhy, ThenText: l.thenText, StageWait: l.stageWait,
 		Extended: l.extended, Grew: l.grew,
@@ -182,15 +185,19 @@ func (m *machine) decode(c clock, data []byte) (digest string, err error) {
 	if !r.State.known() {
 		return "", fmt.Errorf("cannot read what an earlier keeper left: unknown state %q", r.State)
 	}
+	if err := r.check(phase(ph)); err != nil {
+		return "", fmt.Errorf("cannot read what an earlier keeper left: %w", err)
+	}
 	m.lasting = lasting{
 		state: r.State, stateSince: c.time(r.StateSince), health: r.Health, reason: r.Reason,
 		detail: r.Detail, wanted: r.Wanted, removed: r.Removed,
 		phase: phase(ph), due: c.time(r.Due),
 		pid: r.PID, child: r.Child, group: r.Group, main: r.Main, started: c.time(r.Started), termSent: r.TermSent,
-		asked: r.Asked, canAsk: r.CanAsk, delivered: r.Delivered, fed: r.Fed,
+		interrupted: r.Interrupted,
+		asked:       r.Asked, canAsk: r.CanAsk, delivered: r.Delivered, fed: r.Fed,
 		cleanup: r.Cleanup, cleanupDue: c.time(r.CleanupDue), lastRestart: c.time(r.LastRestart),
 		then: then(th), thenWhy: r.ThenWhy, thenText: r.ThenText, stageWait: r.StageWait,
-		extended: r.Extended, grew: r.Grew,
+		extended: max(r.Extended, 0), grew: r.Grew,
 		attempts: r.Attempts, lastFailure: r.LastFailure, failures: max(r.Failures, 0), restarts: max(r.Restarts, 0),
 		fresh: r.Fresh, counts: r.Counts, okSince: c.time(r.OKSince),
 		since: c.time(r.Since), tooSlow: r.TooSlow, noReader: r.NoReader, noReaderAt: c.time(r.NoReaderAt),
@@ -204,4 +211,32 @@ func (m *machine) decode(c clock, data []byte) (digest string, err error) {
 		m.exitCodes = m.exitCodes[n:]
 	}
 	return r.Digest, nil
+}
+
+// check says what in r contradicts itself: a machine in such a state might do
+// nothing for ever.
+func (r *record) check(ph phase) error {
+	var phases []phase
+	group := false // whether there must be one
+	switch r.State {
+	case StateStarting:
+		phases = []phase{phaseDeps, phaseBuild, phaseSpawn, phaseLaunched}
+		group = ph == phaseLaunched
+	case StateStopping:
+		phases = []phase{phaseSpawn, phaseAsk, phaseTerm, phaseKill}
+		group = ph != phaseSpawn
+	case StateRunning, StateZombie:
+		phases, group = []phase{phaseNone}, true
+	default:
+		phases, group = []phase{phaseNone}, r.Group
+	}
+	switch {
+	case !slices.Contains(phases, ph):
+		return fmt.Errorf("%s in phase %q", r.State, r.Phase)
+	case group != r.Group:
+		return fmt.Errorf("%s in phase %q, with a process: %v", r.State, r.Phase, r.Group)
+	case r.Main && !r.Group:
+		return fmt.Errorf("%s with a process of which nothing is left", r.State)
+	}
+	return nil
 }

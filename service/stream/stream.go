@@ -105,6 +105,7 @@ type Stream struct {
 	done chan struct{}
 
 	known bool // an earlier keeper left word of its state
+	anew  bool // of one with the same name, whose file was gone meanwhile
 }
 
 // New makes a stream; Run runs it.

@@ -93,23 +93,25 @@ func (m machine) run(ctx context.Context, out io.Writer) (code int, err error) {
 }
 
 func (m machine) args(console string) []string {
-	disk := func(id, file, more string) []string {
+	// Namespaces of one controller: those of two get their names in any order.
+	disk := func(nsid, id, file string) []string {
 		return []string{
-			"-drive", "if=none,format=raw,snapshot=on,id=" + id + ",file=" + file + more,
-			"-device", "nvme,serial=" + id + ",drive=" + id,
+			"-drive", "if=none,format=raw,snapshot=on,id=" + id + ",file=" + strings.ReplaceAll(file, ",", ",,"),
+			"-device", "nvme-ns,bus=disks,drive=" + id + ",nsid=" + nsid,
 		}
 	}
 	args := []string{
 		"-nodefaults", "-no-user-config", "-display", "none", "-machine", "q35",
 		"-accel", accelerator(), "-cpu", "max", "-smp", "2", "-m", "1G",
 		"-kernel", filepath.Join(m.image, "vmlinuz"),
-		"-append", "console=ttyS0 root=/dev/nvme0n1 rw init=/vmtest/init panic=-1 quiet systemd.show_status=0",
+		"-append", "console=ttyS0 root=/dev/nvme0n1 rw init=/vmtest/init panic=-1 quiet systemd.show_status=0 systemd.unit=multi-user.target",
 		"-serial", "file:" + console,
 		"-serial", "unix:" + filepath.Join(m.work, "output"),
 		"-serial", "unix:" + filepath.Join(m.work, "result"),
+		"-device", "nvme,id=disks,serial=vmtest",
 	}
-	args = append(args, disk("root", filepath.Join(m.image, "root.ext4"), "")...)
-	return append(args, disk("job", m.job, "")...)
+	args = append(args, disk("1", "root", filepath.Join(m.image, "root.ext4"))...)
+	return append(args, disk("2", "job", m.job)...)
 }
 
 // accelerator is kvm where the processor has what it builds on. /dev/kvm alone

@@ -18,7 +18,7 @@ func pack(ctx context.Context, root, work, job, binary string, args []string) er
 	if err := os.MkdirAll(inside, 0o755); err != nil {
 		return err
 	}
-	// mkdir made it for us alone, and the machine's / becomes like it.
+	// The machine's / becomes like it, whatever our umask is.
 	if err := os.Chmod(seed, 0o755); err != nil {
 		return err
 	}
@@ -30,13 +30,9 @@ func pack(ctx context.Context, root, work, job, binary string, args []string) er
 			return fmt.Errorf("%s: %w\n%s", strings.Join(step, " "), err, out)
 		}
 	}
-	command := "#!/bin/sh\nexec /vmtest/test"
-	for _, arg := range args {
-		command += " '" + strings.ReplaceAll(arg, "'", `'\''`) + "'"
-	}
 	// The example is for people; tests have streams of their own.
 	err := errors.Join(
-		os.WriteFile(filepath.Join(seed, "vmtest/command"), []byte(command+"\n"), 0o755),
+		os.WriteFile(filepath.Join(seed, "vmtest/command"), []byte(command(args)), 0o755),
 		os.Remove(filepath.Join(seed, "etc/ffkeeper/streams.d/testcard.stream")))
 	if err != nil {
 		return err
@@ -46,4 +42,13 @@ func pack(ctx context.Context, root, work, job, binary string, args []string) er
 		return fmt.Errorf("tar: %w\n%s", err, out)
 	}
 	return nil
+}
+
+// command is a script that runs the test binary with these arguments.
+func command(args []string) string {
+	script := "#!/bin/sh\nexec /vmtest/test"
+	for _, arg := range args {
+		script += " '" + strings.ReplaceAll(arg, "'", `'\''`) + "'"
+	}
+	return script + "\n"
 }

@@ -63,9 +63,9 @@ func run(args []string, out, errw io.Writer) int {
 
 // serve runs the shim until it has nothing left to do.
 func serve(o *options) error {
-	tune()
 	stop := make(chan os.Signal, 1)
-	signal.Notify(stop, syscall.SIGTERM, syscall.SIGINT)
+	signal.Notify(stop, syscall.SIGTERM, syscall.SIGINT) // first, for after an upgrade in place there may be children
+	tune()
 	// The terminal it was started from may go, and who reads its stderr. Not
 	// signal.Ignore: children would inherit that.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP, syscall.SIGPIPE)

@@ -165,6 +165,12 @@ func TestServiceWithASocket(t *testing.T) {
 		t.Errorf("%+v", h)
 	}
 	cmd.Process.Signal(syscall.SIGTERM)
+	if e := <-events; e != (shim.Stopping{}) {
+		t.Errorf("%#v", e)
+	}
+	if err := c.Stop(); err != nil {
+		t.Error(err)
+	}
 	if e, ok := (<-events).(shim.Exited); !ok || e.Code != 3 {
 		t.Errorf("%+v", e)
 	}

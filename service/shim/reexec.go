@@ -76,7 +76,7 @@ func (s *Server) reexec(u *upgrade) {
 	case s.upgrading:
 		s.refuse(u, errors.New("an upgrade is under way"))
 		return
-	case s.stopping != nil || s.leaving:
+	case s.asked || s.stopping != nil || s.leaving:
 		s.refuse(u, errLeaving)
 		return
 	}
@@ -125,7 +125,7 @@ func checkProgram(program string, args []string, version int) error {
 // replaceable says why the program cannot be replaced; errNotNow: soon.
 func (s *Server) replaceable(u *upgrade) error {
 	switch {
-	case s.stopping != nil || s.leaving:
+	case s.asked || s.stopping != nil || s.leaving:
 		return errLeaving
 	case u.keeper != nil && (s.keeper != u.keeper || s.successor >= 0):
 		return errors.New("it was asked for by a keeper that is gone")
@@ -161,7 +161,10 @@ func (s *Server) replace(u *upgrade) error {
 	}
 	defer unix.Close(state)
 	select {
-	case <-s.cfg.Stop: // the new program would not hear of it
+	// The new program would not hear of it. Nor does it of one that comes in
+	// the millisecond from here until it has its handlers: Go cannot start with
+	// such a signal blocked.
+	case <-s.cfg.Stop:
 		resume()
 		s.stopAsked()
 		return errLeaving

@@ -209,6 +209,8 @@ func TestManyHUPsHurtNobody(t *testing.T) {
 	close(stop)
 	<-done
 	r = i.dial(t)
+	// Once more, so that none is under way when the shim is told to stop.
+	until(t, "an upgrade has been made", func() bool { return r.Reexec(t.Context(), "") == nil })
 	for _, h := range r.Hello().Children {
 		if h.Stream == "n" {
 			if h.Exited == nil {

@@ -18,7 +18,11 @@ func (l *lives) runsAreExact() {
 	// nothing either.
 	known := slices.DeleteFunc(slices.Clone(h.ExitCodes), func(c int32) bool { return c == -15 })
 	const byHand = 3 // by Autostart=, and twice by calm
-	if int(h.RestartCount) != len(codes)-byHand || !slices.Equal(known, codes[max(0, len(codes)-len(known)):]) {
+	// Each of calm's two stops may fall into a start: that run is no restart
+	// then, or it is one and was stopped before it could write anything.
+	const inBetween = 2
+	off := int(h.RestartCount) - (len(codes) - byHand)
+	if off < -inBetween || off > inBetween || !slices.Equal(known, codes[max(0, len(codes)-len(known)):]) {
 		l.t.Errorf("brief has run %d times and is said to have been restarted %d times; its last codes are %v, not %v",
 			len(codes), h.RestartCount, codes[max(0, len(codes)-10):], h.ExitCodes)
 	}

@@ -233,6 +233,7 @@ func TestUnkillableLeftoverIsASpawnError(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes as long as a killed process is waited for")
 	}
+	t.Parallel() // it waits most of its time
 	f := shimtest.NewFreezer(t)
 	l, root := startInCgroup(t)
 	r := l.dial(t)

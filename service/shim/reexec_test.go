@@ -139,6 +139,7 @@ func TestReexecInTheMiddleOfThings(t *testing.T) {
 }
 
 func TestReexecRefusesABadProgram(t *testing.T) {
+	t.Parallel() // it waits most of its time
 	dir := t.TempDir()
 	script := func(name, text string) string {
 		path := filepath.Join(dir, name)

@@ -28,7 +28,7 @@ test: build ## run every test, with the race detector and on a booted systemd
 test-vm: build ## run the tests that need a kernel of their own, in a virtual machine
 	@packaging/dev/deps vm
 	@$(GO) build -o bin/vmtest ./packaging/vmtest
-	@CGO_ENABLED=0 $(GO) run ./packaging/dev/testcount -count=1 -tags vmtest -timeout 5m \
+	@CGO_ENABLED=0 $(GO) run ./packaging/dev/testcount -count=1 -tags vmtest -timeout 10m \
 		-exec "'$(CURDIR)/bin/vmtest'" ./packaging/vmtest/inside
 
 lint: ## gofmt, go vet, staticcheck

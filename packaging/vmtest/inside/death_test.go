@@ -12,9 +12,11 @@ import (
 // limitedRecording and detached are what keeper and shim are killed under.
 const (
 	limitedRecording = recording + "MemoryMax=300M\nCPUQuota=180%\n"
-	// detached has a process that no signal to the group reaches.
+	// detached has a process that no signal to the group reaches, and that
+	// therefore has to be killed.
 	detached = `[Stream]
 Type=simple
+TimeoutStopSec=2s
 TasksMax=20
 ExecStart=sh -c "setsid env -i sleep 1234 & exec sleep 1235"
 `

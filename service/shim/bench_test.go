@@ -15,17 +15,28 @@ import (
 // BenchmarkSpawn300 starts 300 children at once through a launched shim, the
 // time until the last has answered.
 func BenchmarkSpawn300(b *testing.B) {
-	benchmarkSpawn(b, SpawnRequest{Stream: "s", Path: "/bin/sleep", Argv: []string{"sleep", "1000"}, Stdin: Socket, Stdout: Pipe, Stderr: Pipe, Progress: true})
+	benchmarkSpawn(b, launched(b), sleeper())
+}
+
+// BenchmarkSpawn300Cgroup does so with a shim that makes a cgroup for each.
+func BenchmarkSpawn300Cgroup(b *testing.B) {
+	l, _ := startInCgroup(b)
+	benchmarkSpawn(b, l.dial(b), sleeper())
+}
+
+func sleeper() SpawnRequest {
+	return SpawnRequest{Stream: "s", Path: "/bin/sleep", Argv: []string{"sleep", "1000"}, Stdin: Socket, Stdout: Pipe, Stderr: Pipe, Progress: true}
 }
 
 // BenchmarkSpawn300Helper does so by way of the exec helper.
 func BenchmarkSpawn300Helper(b *testing.B) {
-	benchmarkSpawn(b, SpawnRequest{Stream: "s", Path: "/bin/sleep", Argv: []string{"sleep", "1000"}, Stdin: Socket, Stderr: Pipe, Progress: true, UMask: ptr[uint32](0o22)})
+	req := sleeper()
+	req.UMask = ptr[uint32](0o22)
+	benchmarkSpawn(b, launched(b), req)
 }
 
-func benchmarkSpawn(b *testing.B, req SpawnRequest) {
+func benchmarkSpawn(b *testing.B, r *rig, req SpawnRequest) {
 	const n = 300
-	r := launched(b)
 	var spawning, killing time.Duration
 	for range b.N {
 		begin := time.Now()
@@ -62,9 +73,15 @@ func benchmarkSpawn(b *testing.B, req SpawnRequest) {
 
 // BenchmarkCrashToNewProcess is the shim's share of a restart without delay:
 // from the death of a child to the answer with the next one.
-func BenchmarkCrashToNewProcess(b *testing.B) {
-	r := launched(b)
-	req := SpawnRequest{Stream: "s", Path: "/bin/sleep", Argv: []string{"sleep", "1000"}, Stdin: Socket, Stderr: Pipe, Progress: true}
+func BenchmarkCrashToNewProcess(b *testing.B) { benchmarkCrash(b, launched(b)) }
+
+func BenchmarkCrashToNewProcessCgroup(b *testing.B) {
+	l, _ := startInCgroup(b)
+	benchmarkCrash(b, l.dial(b))
+}
+
+func benchmarkCrash(b *testing.B, r *rig) {
+	req := sleeper()
 	c := r.start(req)
 	var took []time.Duration
 	for b.Loop() {

@@ -74,7 +74,6 @@ type fakeLink struct {
 	sent   []string
 	cut    int    // it is killed before the send of this number, from 0; negative: never
 	until  string // it is killed when it has sent something that begins with this
-	died   func() // called once where that happens; must not block
 }
 
 // connect is a new keeper's hello: what there is, as the shim tells it. What
@@ -126,7 +125,8 @@ func (l *fakeLink) send(format string, args ...any) bool {
 	}
 	if len(l.sent) == l.cut {
 		l.dead = true
-		l.died()
+		s := l.fakeShim
+		s.happened("died", nil)
 		return false
 	}
 	what := fmt.Sprintf(format, args...)
@@ -195,10 +195,13 @@ func (l *fakeLink) Spawn(req shim.SpawnRequest, _ []*os.File, done func(*shim.Ch
 			}
 		}
 	}
+	asked := &fakeChild{Child: shim.Child{Stream: req.Stream}}
 	if s.lost {
+		s.happened("asked in vain", asked)
 		go done(nil, shim.ErrLost)
 		return
 	}
+	s.happened("asked", asked)
 	p := &fakeSpawn{l, req, done}
 	s.pending = append(s.pending, p)
 	if !s.hold {
@@ -240,6 +243,7 @@ func (s *fakeShim) answer(p *fakeSpawn) func() {
 	}
 	if s.refuse != nil {
 		if err := s.refuse(); err != nil {
+			s.happened("refused", &fakeChild{Child: shim.Child{Stream: p.req.Stream}})
 			return func() { done(nil, err) }
 		}
 	}
@@ -319,6 +323,7 @@ func (l *fakeLink) Signal(id shim.ID, sig syscall.Signal, _ shim.Scope) error {
 		return nil
 	}
 	s.log = append(s.log, fmt.Sprintf("signal %d", sig))
+	s.happened("signalled", c)
 	if sig == syscall.SIGTERM {
 		if c.terms++; c.terms > 1 {
 			s.wrong("a second TERM for %s", c.Stream)
@@ -346,6 +351,7 @@ func (l *fakeLink) Kill(id shim.ID) error {
 		return nil
 	}
 	s.log = append(s.log, "kill")
+	s.happened("signalled", c)
 	c.killing = true
 	var d time.Duration
 	if s.stuck != nil {

@@ -112,6 +112,7 @@ func (o *owner) inherit(in *Inheritance) {
 		o.takeSeenOf(c, in)
 		return
 	}
+	o.kept.run = in.Run
 	def, launch := o.inheritDefinition(in)
 	if in.Held != nil {
 		o.proc = o.newProcess(def, launch, &in.Held.Child)
@@ -134,7 +135,7 @@ func (o *owner) inheritDefinition(in *Inheritance) (*streamfile.Definition, *str
 	switch {
 	case k != nil && (file == nil || k.Definition.Digest != file.Digest):
 		m.def, m.next = k.Definition, file
-	case file == nil && (m.busy() || in.Held != nil):
+	case file == nil && (m.group || in.Held != nil):
 		// It can at least be stopped; of what it is nothing is known, so
 		// nothing is expected of it.
 		m.def = streamfile.New(o.cfg.Name, nil)
@@ -212,7 +213,8 @@ func (o *owner) takeProcess(held *shim.Held) {
 		termed: held.Termed, killing: held.Killing,
 		canAsk: o.proc.canAsk(), waits: o.proc.stdin == streamfile.StdinPipe,
 	})
-	if held.Exited != nil && o.m.main {
+	if held.Exited != nil && (o.m.main || held.Empty) {
+		// When the rest of it went the shim does not say.
 		o.past = latest(moment(held.Exited.At), o.m.started)
 		defer func() { o.past = time.Time{} }()
 	}

@@ -27,8 +27,8 @@ const (
 
 // keeping is what the owner knows of its notes.
 type keeping struct {
-	last    lasting // as written last
-	run     []byte
+	last    lasting   // as written last
+	run     []byte    // nil: none
 	due     time.Time // of what was seen; zero: nothing new
 	refused bool      // the shim refuses notes, and it has been said
 }
@@ -117,8 +117,12 @@ func DropNotes(s Shim, name string) {
 
 // renewNotes: there is a new shim, which has none.
 func (o *owner) renewNotes() {
-	o.kept = keeping{}
+	run := o.kept.run
+	o.kept = keeping{run: run}
 	o.keep()
+	if run != nil && o.cfg.Lasting {
+		o.note(noteRun, run, nil)
+	}
 }
 
 func (o *owner) encodeSeen(c clock, stderr, stdout *partRecord) ([]byte, error) {

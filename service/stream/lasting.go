@@ -16,6 +16,7 @@ type lasting struct {
 
 	phase phase     // within starting and stopping
 	due   time.Time // of the phase or, in restarting, of the restart
+	delay time.Time // end of the delay that what is left of a process outlives as a zombie; zero: none
 
 	// The process. group says that something of it may still be alive: its
 	// main process or what that left behind. No new process is started

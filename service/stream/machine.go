@@ -224,6 +224,7 @@ func (m *machine) onTick(now time.Time) {
 			m.beginStop(now, thenStart, ReasonRuntimeMax, "RuntimeMaxSec= reached", 0, false)
 			return
 		case reached(m.stallDue()):
+			m.forgive(now) // it was ok until now
 			m.onStall(now)
 			return
 		}

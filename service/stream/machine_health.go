@@ -150,10 +150,16 @@ func (m *machine) resetDue() time.Time {
 	if m.failures == 0 || m.okSince.IsZero() {
 		return time.Time{}
 	}
-	if m.def.RestartReset == 0 {
-		return m.okSince
+	due := m.okSince
+	if m.def.RestartReset > 0 {
+		due = after(due, m.def.RestartReset)
 	}
-	return after(m.okSince, m.def.RestartReset)
+	// Without a sign of delivery it is no longer ok, though nobody may have
+	// been there to say so.
+	if quiet := after(m.moved, m.def.ActivityTimeout); !quiet.IsZero() && quiet.Before(due) {
+		return time.Time{}
+	}
+	return due
 }
 
 // forgive forgets the failures when that is due.

@@ -69,7 +69,7 @@ func (m *machine) startThen() {
 	case thenFinal:
 		m.fresh, m.failures = true, 0
 	}
-	m.then = thenStart
+	m.then, m.delay = thenStart, time.Time{}
 }
 
 // hasten ends the wait for a restart, but never the wait for an old process.
@@ -93,7 +93,7 @@ func (m *machine) begin(now time.Time) {
 		why = ReasonRequested
 	}
 	m.transition(now, StateStarting, why, "")
-	m.due, m.cleanupDue = time.Time{}, time.Time{}
+	m.due, m.cleanupDue, m.delay = time.Time{}, time.Time{}, time.Time{}
 	m.noReader, m.tooSlow, m.stallLogged = false, ReasonNone, false
 	m.delivered, m.okSince, m.graceUntil = false, time.Time{}, time.Time{}
 	m.exit = exit{}
@@ -246,7 +246,7 @@ func (m *machine) retry(now time.Time, why Reason, text string) {
 
 // finish is the end of all attempts: stopped or failed.
 func (m *machine) finish(now time.Time, to State, why Reason, text string) {
-	m.due, m.cleanupDue = time.Time{}, time.Time{}
+	m.due, m.cleanupDue, m.delay = time.Time{}, time.Time{}, time.Time{}
 	m.counts = false
 	m.transition(now, to, why, text)
 	switch to {

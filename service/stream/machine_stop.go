@@ -208,7 +208,7 @@ func (m *machine) nextCleanup(now time.Time) {
 		m.do(actKill{})
 	default:
 		m.then, m.thenWhy, m.thenText = thenStart, m.reason, m.detail
-		m.cleanupDue = time.Time{}
+		m.cleanupDue, m.delay = time.Time{}, m.due
 		m.transition(now, StateZombie, ReasonStuck, "what the last process left behind is in uninterruptible sleep; followed until it is gone")
 		m.due = now.Add(zombieRetry)
 		m.say(KindZombie, m.detail)
@@ -248,6 +248,11 @@ func (m *machine) conclude(now time.Time) {
 		m.finish(now, StateStopped, ReasonRequested, m.unclean())
 	case thenStart:
 		m.counts = !m.fresh
+		if now.Before(m.delay) {
+			m.due, m.delay = m.delay, time.Time{}
+			m.transition(now, StateRestarting, m.thenWhy, m.thenText)
+			return
+		}
 		m.begin(now)
 	case thenRetry:
 		m.failure(now, m.thenWhy, m.thenText)
@@ -295,7 +300,7 @@ func (m *machine) onShimLost(now time.Time) {
 	m.do(actForget{})
 	switch m.state {
 	case StateStopping, StateZombie:
-		if m.then == thenStart && m.wanted {
+		if m.then == thenStart && m.wanted && !now.Before(m.delay) {
 			m.counts = !m.fresh
 			m.awaitShim(now)
 			return

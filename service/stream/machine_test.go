@@ -349,6 +349,17 @@ func TestLeftoversThatCannotBeKilledBecomeAZombie(t *testing.T) {
 	b.is(StateZombie, HealthDown, ReasonStuck).step(evEmpty{}).is(StateStarting, HealthStarting, ReasonStuck)
 }
 
+func TestLeftoversThatGoLateLeaveTheDelayInForce(t *testing.T) {
+	minute := testDef(func(d *streamfile.Definition) { d.RestartSec = time.Minute })
+	b := newBench(t, minute).running().step(evExited{exit{code: 1}}).wait(6*time.Second).is(StateZombie, HealthDown, ReasonStuck)
+	b.wait(4*time.Second).step(evEmpty{}).is(StateRestarting, HealthDown, ReasonExitCode)
+	b.wait(50*time.Second - 1).did().wait(1).did("actSpawn")
+	// A start by hand ends the delay, and a lost shim leaves it.
+	b = newBench(t, minute).running().step(evExited{exit{code: 1}}).wait(6*time.Second).step(evStart{}).step(evEmpty{}).did("actForget", "actSpawn")
+	b = newBench(t, minute).running().step(evExited{exit{code: 1}}).wait(10*time.Second).step(evShimLost{}).is(StateRestarting, HealthDown, ReasonExitCode)
+	b.step(evShimBack{}).wait(50*time.Second - 1).did().wait(1).did("actSpawn")
+}
+
 func TestManualRestartLeavesTheBackoffUntouched(t *testing.T) {
 	b := newBench(t, testDef()).running().exited(exit{code: 1}).wait(2 * time.Second)
 	b.spawned().blocks(1)

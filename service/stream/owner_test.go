@@ -240,11 +240,12 @@ func TestAHundredCallersAreAllAnswered(t *testing.T) {
 	})
 }
 
-// TestRandomCallsOnARandomShim: whatever is asked, exits, is lost or hangs in
-// whatever order, there is never a second process, each caller is answered,
-// and a stop ends it all.
+// TestRandomCallsOnARandomShim: whatever is asked, exits, is lost, hangs or is
+// killed in whatever order, with builders, dependencies and callers that wait,
+// there is never a second process, each caller is answered, and a stop ends it
+// all.
 func TestRandomCallsOnARandomShim(t *testing.T) {
-	for seed := range uint64(1500) {
+	for seed := range uint64(500) {
 		synctest.Test(t, func(t *testing.T) { randomCalls(t, seed) })
 		if t.Failed() {
 			t.Fatalf("seed %d", seed)
@@ -318,20 +319,21 @@ func randomCalls(t *testing.T, seed uint64) {
 		if n(5) == 0 {
 			ctx, cancel = context.WithTimeout(ctx, time.Duration(n(5000))*time.Millisecond)
 		}
+		stream := r.Stream // of this keeper
 		call := func(f func()) {
 			callers.Go(func() { defer cancel(); f() })
 		}
-		switch n(14) {
+		switch n(18) {
 		case 0, 1, 2:
-			call(func() { r.Start(ctx, w) })
+			call(func() { stream.Start(ctx, w) })
 		case 3, 4:
-			call(func() { r.Stop(ctx, w, time.Duration(n(2))*time.Second) })
+			call(func() { stream.Stop(ctx, w, time.Duration(n(2))*time.Second) })
 		case 5:
-			call(func() { r.Restart(ctx, w, 0) })
+			call(func() { stream.Restart(ctx, w, 0) })
 		case 6:
-			call(func() { r.ResetFailed(ctx) })
+			call(func() { stream.ResetFailed(ctx) })
 		case 7:
-			call(func() { r.Snapshot(ctx) })
+			call(func() { stream.Snapshot(ctx) })
 		case 8:
 			def := *r.cfg.Definition
 			def.Description = fmt.Sprint(n(1000))
@@ -350,12 +352,32 @@ func randomCalls(t *testing.T, seed uint64) {
 				}
 			})
 			cancel()
+		case 12:
+			r.handOver()
+			time.Sleep(time.Duration(n(2)*n(20000)) * time.Millisecond)
+			r.keeper()
+			cancel()
+		case 13:
+			r.die()
+			time.Sleep(time.Duration(n(2)*n(20000)) * time.Millisecond)
+			r.keeper()
+			cancel()
+		case 14, 15:
+			r.dieAfter(n(10))
+			cancel()
 		default:
 			cancel()
 		}
 		time.Sleep(time.Duration(n(2)*n(20000)) * time.Millisecond)
+		if !r.lives() {
+			r.die()
+			r.keeper()
+		}
 	}
 	synctest.Wait() // what has been asked before comes first
+	r.die()         // it may have been about to
+	r.keeper()
+	synctest.Wait()
 	if err := r.Stop(background(), WaitDone, 0); err != nil {
 		if e := (*Error)(nil); !errors.As(err, &e) || e.Kind != Busy {
 			t.Errorf("the last stop: %v", err)
@@ -371,14 +393,8 @@ func randomCalls(t *testing.T, seed uint64) {
 	if held, alive := s.held(); held != 0 || alive != 0 || len(s.trouble) > 0 || len(r.in.owner.waiters) > 0 || len(r.in.owner.jobs) > 0 {
 		t.Errorf("%d held, %d alive, %q, %d waiters, %d jobs", held, alive, s.trouble, len(r.in.owner.waiters), len(r.in.owner.jobs))
 	}
-	failed := 0
-	for _, tr := range r.published {
-		if tr.Failed {
-			failed++
-		}
-	}
-	if mu.Lock(); failed != failures {
-		t.Errorf("%d failures published, %d told to OnFailure", failed, failures)
+	if mu.Lock(); r.failures != failures {
+		t.Errorf("%d failures published, %d told to OnFailure", r.failures, failures)
 	}
 	mu.Unlock()
 	r.end()

@@ -68,6 +68,7 @@ type record struct {
 
 	Phase string `json:"phase,omitempty"`
 	Due   stamp  `json:"due,omitempty"`
+	Delay stamp  `json:"delay,omitempty"`
 
 	PID         int    `json:"pid,omitempty"`
 	Child       uint64 `json:"child,omitempty"`
@@ -143,7 +144,7 @@ func (m *machine) encode(c clock) ([]byte, error) {
 	r := record{
 		V: recordVersion, State: l.state, StateSince: c.stamp(l.stateSince), Health: l.health, Reason: l.reason,
 		Detail: l.detail, Wanted: l.wanted, Removed: l.removed,
-		Phase: phaseNames[l.phase], Due: c.stamp(l.due),
+		Phase: phaseNames[l.phase], Due: c.stamp(l.due), Delay: c.stamp(l.delay),
 		PID: l.pid, Child: l.child, Group: l.group, Main: l.main, Started: c.stamp(l.started), TermSent: l.termSent,
 		Interrupted: l.interrupted,
 		Asked:       l.asked, CanAsk: l.canAsk, Delivered: l.delivered, Fed: l.fed,
@@ -191,7 +192,7 @@ func (m *machine) decode(c clock, data []byte) (digest string, err error) {
 	m.lasting = lasting{
 		state: r.State, stateSince: c.time(r.StateSince), health: r.Health, reason: r.Reason,
 		detail: r.Detail, wanted: r.Wanted, removed: r.Removed,
-		phase: phase(ph), due: c.time(r.Due),
+		phase: phase(ph), due: c.time(r.Due), delay: c.time(r.Delay),
 		pid: r.PID, child: r.Child, group: r.Group, main: r.Main, started: c.time(r.Started), termSent: r.TermSent,
 		interrupted: r.Interrupted,
 		asked:       r.Asked, canAsk: r.CanAsk, delivered: r.Delivered, fed: r.Fed,

@@ -27,6 +27,7 @@ type rig struct {
 	met       bool         // with a stream to tell events to
 	early     []shim.Event // before that
 	published []Transition // by this keeper
+	failures  int          // published by all keepers
 	end       func()       // ends this keeper without a word
 }
 
@@ -70,7 +71,6 @@ func (r *rig) keeper(change ...func(*Config)) {
 	r.met, r.early, r.published = false, nil, nil
 	r.mu.Unlock()
 	link, notes, held := r.shim.connect(r.event)
-	link.died = func() {}
 	r.link = link
 	cfg.Shim, cfg.Publish = link, r.publish
 	if cfg.Lasting {
@@ -108,10 +108,14 @@ func (r *rig) publish(tr Transition) {
 	if n := len(r.published); n > 0 && r.published[n-1].New != tr.Old {
 		r.t.Errorf("transition %d does not follow from the one before", n)
 	}
-	if tr.Old.looks() == tr.New.looks() && !tr.Restarted && !tr.Failed && !tr.Removed {
+	flagged := tr.Restarted || tr.Failed || tr.Removed
+	if !flagged && tr.Old.State == tr.New.State && tr.Old.looks() == tr.New.looks() {
 		r.t.Errorf("nothing changed in a transition: %s", tr.New.looks())
 	}
 	r.published = append(r.published, tr)
+	if tr.Failed {
+		r.failures++
+	}
 }
 
 // die kills the keeper at this moment: nothing that it still does arrives.
@@ -120,6 +124,13 @@ func (r *rig) die() {
 	r.link.dead = true
 	r.shim.mu.Unlock()
 	r.end()
+}
+
+// lives says whether the keeper has not been killed.
+func (r *rig) lives() bool {
+	r.shim.mu.Lock()
+	defer r.shim.mu.Unlock()
+	return !r.link.dead
 }
 
 // dieAfter has the keeper killed when it has sent n things more.

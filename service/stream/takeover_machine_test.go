@@ -133,10 +133,29 @@ func TestARunThatWasHealthyForLongEnoughIsForgivenThoughNobodySawIt(t *testing.T
 	gone := b.now.Add(5 * time.Minute)
 	b.now = gone.Add(time.Hour)
 	b.reborn(b.held())
-	b.now = gone // the end is told as of the moment when it came
-	b.exited(exit{code: 1}).is(StateRestarting, HealthDown, ReasonExitCode).said(KindReset)
+	b.now = gone // what was read meanwhile and the end are told as of the moment when it came
+	b.moves().exited(exit{code: 1}).is(StateRestarting, HealthDown, ReasonExitCode).said(KindReset)
 	if b.m.failures != 1 || b.m.due.Sub(gone) != 2*time.Second {
 		t.Errorf("failures %d, restart %s after the exit", b.m.failures, b.m.due.Sub(gone))
+	}
+}
+
+func TestARunThatStalledBeforeItWasHealthyForLongEnoughIsNotForgiven(t *testing.T) {
+	short := testDef(func(d *streamfile.Definition) { d.ActivityTimeout = 5 * time.Second })
+	for name, end := range map[string]func(*bench){
+		"exited": func(b *bench) { b.exited(exit{code: 1}) },
+		"stalled": func(b *bench) {
+			b.wait(5*time.Second).is(StateStopping, HealthStalled, ReasonStalled).exited(exit{code: 255})
+		},
+	} {
+		b := newBench(t, short).running().exited(exit{code: 1}).wait(2 * time.Second).spawned().blocks(1)
+		moved := b.m.moved
+		b.now = b.now.Add(5 * time.Minute)
+		b.reborn(b.held())
+		b.m.moved = moved // as it was seen
+		if end(b); b.m.failures != 2 {
+			t.Errorf("%s: %d failures", name, b.m.failures)
+		}
 	}
 }
 

@@ -149,6 +149,28 @@ func TestAnExitWhileNobodyWasThereIsAnExitAtItsTime(t *testing.T) {
 	})
 }
 
+func TestTheDelayAfterAStallCountsFromItsEndThoughThatEndWasKnown(t *testing.T) {
+	onRig(t, "run", func(r *rig) {
+		r.run()
+		c := r.child()
+		r.set(func(s *fakeShim) { s.deaf = func() bool { return true } })
+		time.Sleep(30 * time.Second)
+		r.is(StateStopping)
+		r.exits(c, 1, false)
+		ended := time.Now()
+		r.die()
+		r.emptied(c)
+		time.Sleep(time.Second)
+		r.keeper()
+		r.is(StateRestarting)
+		if s := r.Core(); !s.NextRestart.Equal(ended.Add(2 * time.Second)) {
+			t.Errorf("next start %s, ended %s", s.NextRestart, ended)
+		}
+	}, func(c *Config) {
+		c.Definition.Type, c.Definition.OnStall = streamfile.TypeFFmpeg, streamfile.OnStallRestart
+	})
+}
+
 func TestALongExitIsFollowedByARestartAtOnce(t *testing.T) {
 	onRig(t, "run", func(r *rig) {
 		r.run()
@@ -355,6 +377,51 @@ func TestABrokenFileLeavesTheStreamAsItIs(t *testing.T) {
 		r.is(StateRunning) // with the definition that was in force
 		r.sane(1)
 		r.stops()
+	})
+}
+
+func TestADefinitionThatIsInForceOutlivesALostShimToo(t *testing.T) {
+	onRig(t, "run", func(r *rig) {
+		r.run()
+		r.Reload(nil, "rubbish")
+		r.exits(r.child(), 1, true)
+		r.is(StateRestarting)
+		r.lose()
+		r.back()
+		synctest.Wait()
+		r.die()
+		r.keeper(broken)
+		time.Sleep(2 * time.Second)
+		r.is(StateRunning)
+		r.sane(1)
+		r.die()
+		r.keeper() // which starts nothing, and so has nothing of its own to write
+		r.lose()
+		r.dieOnceSent("spawn")
+		r.back()
+		synctest.Wait()
+		r.die()
+		r.keeper()
+		r.is(StateRunning)
+		r.sane(1)
+	})
+}
+
+func TestAStartOfWhichNoDefinitionIsLeftWaitsForTheFileToBeMended(t *testing.T) {
+	onRig(t, "run", func(r *rig) {
+		def := r.cfg.Definition
+		r.dieOnceSent("note cam1")
+		r.Start(background(), WaitNone)
+		synctest.Wait()
+		r.die()
+		r.keeper(broken)
+		r.is(StateFailed)
+		if s := r.Core(); s.Reason != ReasonBadSetting || s.Detail != r.cfg.Broken {
+			t.Errorf("%s, %q", s.Reason, s.Detail)
+		}
+		r.Reload(def, "")
+		r.is(StateRunning)
+		r.sane(1)
 	})
 }
 

@@ -67,7 +67,11 @@ func (in *Inheritance) kept(l *streamfile.Loader) *streamfile.Kept {
 	if in.Run == nil {
 		return nil
 	}
-	k, err := streamfile.DecodeKept(in.Run)
+	data, err := unpack(in.Run)
+	if err != nil {
+		return nil
+	}
+	k, err := streamfile.DecodeKept(data)
 	if err != nil {
 		return nil
 	}
@@ -171,7 +175,12 @@ func (o *owner) takeSeenOf(c clock, in *Inheritance) {
 	if len(in.Seen) == 0 {
 		return
 	}
-	s, err := unmarshalSeen(in.Seen)
+	data, err := unpack(in.Seen)
+	if err != nil {
+		o.cfg.Log.Warn(err.Error(), "FFKEEPER_STREAM", o.cfg.Name)
+		return
+	}
+	s, err := unmarshalSeen(data)
 	if err != nil {
 		o.cfg.Log.Warn(err.Error(), "FFKEEPER_STREAM", o.cfg.Name)
 		return

@@ -52,6 +52,9 @@ func (o *owner) keepRun(def *streamfile.Definition, l *streamfile.Launch) {
 		return
 	}
 	data, err := (&streamfile.Kept{Definition: def, Launch: l}).Encode()
+	if err == nil {
+		data = pack(data)
+	}
 	if err == nil && bytes.Equal(data, o.kept.run) {
 		return
 	}
@@ -86,6 +89,9 @@ func (o *owner) keepSeen(stderr, stdout *partRecord) {
 	}
 	o.kept.due = time.Time{}
 	data, err := o.encodeSeen(o.cfg.clock(), stderr, stdout)
+	if err == nil {
+		data = pack(data)
+	}
 	o.note(noteSeen, data, err)
 }
 

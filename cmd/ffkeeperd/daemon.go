@@ -142,7 +142,7 @@ func (d *daemon) handOver(ctx context.Context) notify.JobKind {
 	if os.Getenv("INVOCATION_ID") == "" {
 		return "" // no service, as each has one (systemd.exec(5)); and there may be no systemd to ask
 	}
-	job, err := notify.Job(ctx)
+	job, err := d.askJob(ctx)
 	switch {
 	case err != nil:
 		// With no word from systemd the streams are the safer for being left
@@ -153,6 +153,30 @@ func (d *daemon) handOver(ctx context.Context) notify.JobKind {
 		return ""
 	}
 	return job
+}
+
+// How long systemd is asked: where it cannot be reached, for as long as a bus
+// takes to restart; where it does not answer, for as long as a very busy host
+// may take. A stop that was taken for a restart is worse than a late one.
+const (
+	askUnreachable = 3 * time.Second
+	askSilent      = 25 * time.Second
+	askAgain       = 200 * time.Millisecond
+)
+
+func (d *daemon) askJob(ctx context.Context) (notify.JobKind, error) {
+	for begun := time.Now(); ; {
+		d.notifier.ExtendTimeout(2 * askSilent)
+		job, err := notify.Job(ctx)
+		limit := askUnreachable
+		if errors.Is(err, context.DeadlineExceeded) {
+			limit = askSilent
+		}
+		if err == nil || time.Since(begun) > limit || ctx.Err() != nil {
+			return job, err
+		}
+		time.Sleep(askAgain)
+	}
 }
 
 // errHandedOver: this keeper has ended and its streams go on.

@@ -25,6 +25,7 @@ import (
 	"time"
 
 	"github.com/ffkeeper/ffkeeper/procmon"
+	"github.com/ffkeeper/ffkeeper/service/credential"
 	"github.com/ffkeeper/ffkeeper/service/ffmpeg"
 	"github.com/ffkeeper/ffkeeper/service/pump"
 	"github.com/ffkeeper/ffkeeper/service/redact"
@@ -40,6 +41,9 @@ type Options struct {
 	Path []string
 	// FFmpeg is what a bare ffmpeg in ExecStart= runs; "" is "ffmpeg".
 	FFmpeg string
+	// Credentials is where the credentials of streams are; the zero Store has
+	// none.
+	Credentials credential.Store
 	// Shim connects to the shim; nil runs it in this process.
 	Shim ShimConnector
 	// Version is this program's: a shim of another one is replaced by

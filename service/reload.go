@@ -20,7 +20,7 @@ const (
 func (k *Keeper) loader() *streamfile.Loader {
 	return &streamfile.Loader{
 		Path: k.opts.Path, FFmpeg: k.opts.FFmpeg, Describe: k.describe, Redact: k.redact.String,
-		User: k.link.user(),
+		User: k.link.user(), Credential: k.credential,
 	}
 }
 

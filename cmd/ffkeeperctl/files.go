@@ -1,11 +1,16 @@
 package main
 
 import (
+	"errors"
+	"fmt"
+	"io/fs"
 	"maps"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
+	"github.com/ffkeeper/ffkeeper/service/credential"
 	"github.com/ffkeeper/ffkeeper/service/streamfile"
 )
 
@@ -21,8 +26,29 @@ func loader() *streamfile.Loader {
 			path = append(path, dir)
 		}
 	}
-	return &streamfile.Loader{Path: path, FFmpeg: os.Getenv("FFKEEPER_FFMPEG")}
+	return &streamfile.Loader{Path: path, FFmpeg: os.Getenv("FFKEEPER_FFMPEG"), Credential: lookForCredential}
 }
+
+// lookForCredential says whether the keeper could take a credential. Its value
+// is not for us to know, and whether systemd gives the keeper's unit one can
+// only be told where that unit runs and we may look.
+func lookForCredential(name string) ([]byte, error) {
+	s := credential.Store{
+		Systemd: "/run/credentials/ffkeeper.service",
+		Path:    filepath.SplitList(envOr("FFKEEPER_CREDENTIAL_PATH", "/etc/ffkeeper/credentials")),
+	}
+	err := s.Look(name)
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) {
+		return nil, fmt.Errorf("%w (only the keeper can tell for certain)%w", err, silent{streamfile.ErrUnsure})
+	}
+	return []byte("known to the keeper"), err
+}
+
+// silent is an error to be found, not to be read.
+type silent struct{ error }
+
+func (silent) Error() string   { return "" }
+func (s silent) Unwrap() error { return s.error }
 
 // fileCompletions are the streams that there are files of.
 func fileCompletions() []completion {

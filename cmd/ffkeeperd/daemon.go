@@ -11,6 +11,7 @@ import (
 
 	"github.com/ffkeeper/ffkeeper/dbusapi"
 	"github.com/ffkeeper/ffkeeper/service"
+	"github.com/ffkeeper/ffkeeper/service/credential"
 	"github.com/ffkeeper/ffkeeper/service/journal"
 	"github.com/ffkeeper/ffkeeper/service/notify"
 	"github.com/ffkeeper/ffkeeper/service/stream"
@@ -47,6 +48,7 @@ func newDaemon(s Settings) (*daemon, error) {
 	}
 	d.keeper, err = service.New(service.Options{
 		Path: s.StreamPath, FFmpeg: string(s.FFmpeg), Shim: connector(s), Log: d.handler, Version: version,
+		Credentials: credential.Store{Systemd: os.Getenv("CREDENTIALS_DIRECTORY"), Path: s.CredentialPath},
 	})
 	if err != nil {
 		return nil, err

@@ -24,13 +24,14 @@ const exitHandedOver = 75
 // Settings are the FFKEEPER_* variables, validated. Each field's variable is
 // described by the row of settingsTable of the same name.
 type Settings struct {
-	Bus        BusSetting   `env:"FFKEEPER_BUS"`
-	StreamPath StreamPath   `env:"FFKEEPER_STREAM_PATH"` // absolute; the first directory wins
-	StateDir   StateDir     `env:"FFKEEPER_STATE_DIR"`   // absolute; may not exist yet
-	Shim       ShimSetting  `env:"FFKEEPER_SHIM"`
-	Log        LogForm      `env:"FFKEEPER_LOG"`
-	LogLevel   LogLevel     `env:"FFKEEPER_LOG_LEVEL"`
-	FFmpeg     ProgramNamed `env:"FFKEEPER_FFMPEG"`
+	Bus            BusSetting   `env:"FFKEEPER_BUS"`
+	StreamPath     StreamPath   `env:"FFKEEPER_STREAM_PATH"`     // absolute; the first directory wins
+	CredentialPath StreamPath   `env:"FFKEEPER_CREDENTIAL_PATH"` // absolute
+	StateDir       StateDir     `env:"FFKEEPER_STATE_DIR"`       // absolute; may not exist yet
+	Shim           ShimSetting  `env:"FFKEEPER_SHIM"`
+	Log            LogForm      `env:"FFKEEPER_LOG"`
+	LogLevel       LogLevel     `env:"FFKEEPER_LOG_LEVEL"`
+	FFmpeg         ProgramNamed `env:"FFKEEPER_FFMPEG"`
 }
 
 type (
@@ -58,6 +59,7 @@ func settingsTable() []setting {
 	fixed := func(s string) func(map[string]string) string {
 		return func(map[string]string) string { return s }
 	}
+	const credentialPath = "/etc/ffkeeper/credentials"
 	const streamPath = "/etc/ffkeeper/streams.d:/run/ffkeeper-streams.d:/usr/lib/ffkeeper/streams.d"
 	return []setting{
 		{
@@ -70,6 +72,11 @@ func settingsTable() []setting {
 			"directories separated by colons, at least one and none empty",
 			"Where stream files are looked for; of two files of one name that in the earlier directory counts.",
 			fixed(streamPath),
+		}, {
+			"FFKEEPER_CREDENTIAL_PATH", credentialPath,
+			"directories separated by colons, at least one and none empty",
+			"Where the credentials of streams are looked for, after those that systemd hands to the unit (LoadCredential=). Files there are for their owner alone, mode 0600, and belong to root or to the keeper's user.",
+			fixed(credentialPath),
 		}, {
 			"FFKEEPER_STATE_DIR", "$RUNTIME_DIRECTORY, else $XDG_RUNTIME_DIR/ffkeeper, else /tmp/ffkeeper-UID",
 			"an absolute path",

@@ -17,13 +17,14 @@ func TestSettingsDefaults(t *testing.T) {
 		t.Fatalf("parseSettings: %v, warnings %q", err, warnings)
 	}
 	want := Settings{
-		Bus:        "system",
-		StreamPath: StreamPath{"/etc/ffkeeper/streams.d", "/run/ffkeeper-streams.d", "/usr/lib/ffkeeper/streams.d"},
-		StateDir:   "/run/ffkeeper",
-		Shim:       "auto",
-		Log:        "auto",
-		LogLevel:   6,
-		FFmpeg:     "ffmpeg",
+		Bus:            "system",
+		StreamPath:     StreamPath{"/etc/ffkeeper/streams.d", "/run/ffkeeper-streams.d", "/usr/lib/ffkeeper/streams.d"},
+		CredentialPath: StreamPath{"/etc/ffkeeper/credentials"},
+		StateDir:       "/run/ffkeeper",
+		Shim:           "auto",
+		Log:            "auto",
+		LogLevel:       6,
+		FFmpeg:         "ffmpeg",
 	}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Error(d)

@@ -148,6 +148,7 @@ func (o *owner) inheritDefinition(in *Inheritance) (*streamfile.Definition, *str
 	if k != nil {
 		launch = k.Launch
 		o.cfg.Redact.Learn(o.cfg.Name, launch.Argv, launch.Env)
+		k.Definition.ReadCredentials() // of them nothing has been kept
 	}
 	return m.def, launch
 }

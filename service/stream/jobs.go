@@ -56,14 +56,20 @@ type job struct {
 // stream's own, so that its end is never taken for the stream's.
 func (o *owner) runJob(j *job, l *streamfile.Launch, limit time.Duration) {
 	j.owner = o
+	files, err := secretPipes(l.Files)
+	if err != nil {
+		o.post(func() { j.onError(ReasonSpawnFailed, err.Error()) })
+		return
+	}
+	defer closeFiles(files)
 	j.due = time.Now().Add(limit)
 	o.jobs = append(o.jobs, j)
 	req := shim.SpawnRequest{
-		Stream: o.cfg.Name + jobMark + string(j.kind), Path: l.Path, Argv: l.Argv, Env: l.Env, Dir: l.Dir,
+		Stream: o.cfg.Name + jobMark + string(j.kind), Path: l.Path, Argv: l.Argv, Env: l.Environ(), Dir: l.Dir,
 		Stdin: shim.Null, Stdout: shim.Pipe, Stderr: shim.Pipe,
 	}
 	backs := o.backs
-	o.cfg.Shim.Spawn(req, nil, func(c *shim.Child, err error) {
+	o.cfg.Shim.Spawn(req, files, func(c *shim.Child, err error) {
 		o.postOr(func() {
 			o.jobSpawned(j, c, err)
 			o.missedBack(backs, err)

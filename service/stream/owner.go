@@ -234,13 +234,19 @@ func (o *owner) spawn() {
 		o.step(evSpawnFailed{reason: resolveReason(err), detail: o.cfg.Redact.String(err.Error())})
 		return
 	}
+	files, err := secretPipes(launch.Files)
+	if err != nil {
+		o.step(evSpawnFailed{reason: ReasonSpawnFailed, detail: err.Error()})
+		return
+	}
+	defer closeFiles(files)
 	def := o.m.def
 	// Its own words may hold a key with nothing around it that says so.
 	o.cfg.Redact.Learn(o.cfg.Name, launch.Argv, launch.Env)
 	o.keepRun(def, launch)
 	req := request(def, launch)
 	backs := o.backs
-	o.cfg.Shim.Spawn(req, nil, func(c *shim.Child, err error) {
+	o.cfg.Shim.Spawn(req, files, func(c *shim.Child, err error) {
 		o.postOr(func() {
 			o.spawned(attempt, def, launch, c, err)
 			o.missedBack(backs, err)

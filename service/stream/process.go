@@ -49,7 +49,7 @@ type process struct {
 // request is what the shim is to start.
 func request(def *streamfile.Definition, l *streamfile.Launch) shim.SpawnRequest {
 	req := shim.SpawnRequest{
-		Stream: def.Name, Path: l.Path, Argv: l.Argv, Env: l.Env, Dir: l.Dir,
+		Stream: def.Name, Path: l.Path, Argv: l.Argv, Env: l.Environ(), Dir: l.Dir,
 		Stdin: shim.Null, Stdout: shim.Null, Stderr: shim.Pipe, Progress: true,
 		Nice: def.Nice, UMask: def.UMask, CPUAffinity: def.CPUAffinity,
 	}

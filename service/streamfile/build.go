@@ -192,8 +192,12 @@ func (b *builder) try() {
 		}
 		b.warnings = append(b.warnings, notes...)
 	}
-	env, errs, notes := d.environ(time.Now(), nil)
+	env, errs, notes := d.environFor(time.Now(), nil, true)
 	take(errs, notes)
+	for _, name := range d.presets() {
+		_, errs, notes := env.preset(d, name)
+		take(errs, notes)
+	}
 	env.vague = env.vague || len(errs) > 0 // its variables would only be missing
 	if len(d.ExecStart.Words) > 0 {
 		l, errs, notes := d.stream(env, &d.ExecStart, "ExecStart")
@@ -215,6 +219,11 @@ func (b *builder) try() {
 		if h.Stream == "" {
 			_, errs, notes := d.launch(env, &h.Command, d.hookOption(h))
 			take(errs, notes)
+		}
+	}
+	for _, name := range d.presets() {
+		if !env.used[name] && len(b.errs) == 0 {
+			b.warn(d.where["OutputPreset"], "OutputPreset", wrong("write -fpre ${PRESET_"+name+"} before the output", "no command uses the preset %s", name))
 		}
 	}
 	if dir := d.dir(); !d.abstract {

@@ -39,7 +39,11 @@ type Definition struct {
 
 	Environment      []string // NAME=value in order, later wins
 	EnvironmentFiles []EnvironmentFile
-	WorkingDirectory string // absolute, "~" is the home directory, "" is /
+	// EnvironmentCredentials are variables whose value is a credential, which
+	// commands find in their environment and nowhere else.
+	EnvironmentCredentials []EnvironmentCredential
+	OutputPresets          []PresetOption // options in order, those of one preset add up
+	WorkingDirectory       string         // absolute, "~" is the home directory, "" is /
 	// WorkingDirectoryOptional ("-/path"): where it is missing, / is used.
 	WorkingDirectoryOptional bool
 
@@ -179,7 +183,7 @@ type Resources struct {
 type Launch struct {
 	Path   string   // the program, absolute
 	Argv   []string // Argv[0] as written
-	Env    []string // complete; each name once
+	Env    []string // complete but for SecretEnv; each name once
 	Dir    string   // absolute
 	Stdin  Stdin    // control, pipe or null
 	Stdout Stdout
@@ -188,4 +192,18 @@ type Launch struct {
 	StdinPlain bool
 	// ControlQ: the command reads q from stdin (ffmpeg without -nostdin).
 	ControlQ bool
+	// Files is what the descriptors from 4 on are to hold, each to be read
+	// once; SecretEnv the variables with credentials, NAME=value. Neither is
+	// ever written down: a start reads them anew.
+	Files     []Secret `json:"-"`
+	SecretEnv []Secret `json:"-"`
+}
+
+// Environ is the whole environment, for the process alone.
+func (l *Launch) Environ() []string {
+	env := l.Env[:len(l.Env):len(l.Env)]
+	for _, v := range l.SecretEnv {
+		env = append(env, v.Reveal())
+	}
+	return env
 }

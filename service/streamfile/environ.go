@@ -3,6 +3,7 @@ package streamfile
 import (
 	"errors"
 	"io/fs"
+	"maps"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -21,6 +22,29 @@ type environ struct {
 	own map[string]string
 	// vague: an environment file of a template could not be read.
 	vague bool
+	// trial: the files are being read, and nothing is about to start.
+	trial bool
+
+	secret      map[string]string // variables whose value is a credential
+	credentials map[string]string // as read for this start, by name
+	texts       map[string]string // of presets, by name
+	used        map[string]bool   // presets that a command has named
+	doubts      []*problem        // of which nobody has been told
+}
+
+// isSecret: the variable's value is a credential.
+func (e *environ) isSecret(name string) bool {
+	_, ok := e.secret[name]
+	return ok
+}
+
+// secrets are the variables with credentials, NAME=value.
+func (e *environ) secrets() []Secret {
+	var out []Secret
+	for _, name := range slices.Sorted(maps.Keys(e.secret)) {
+		out = append(out, Secret{name + "=" + e.secret[name]})
+	}
+	return out
 }
 
 func (e *environ) set(name, value string) {
@@ -31,9 +55,11 @@ func (e *environ) set(name, value string) {
 }
 
 func (e *environ) list() []string {
-	out := make([]string, len(e.names))
-	for i, name := range e.names {
-		out[i] = name + "=" + e.vars[name]
+	out := make([]string, 0, len(e.names))
+	for _, name := range e.names {
+		if !e.isSecret(name) {
+			out = append(out, name+"="+e.vars[name])
+		}
 	}
 	return out
 }
@@ -64,7 +90,12 @@ const maxVariable = 128<<10 - 1
 // Environment=, then EnvironmentFile=, then extra, each overriding the ones
 // before. notes are what a person should know but no start need fail for.
 func (d *Definition) environ(at time.Time, extra []string) (env *environ, errs, notes []*Error) {
-	env = &environ{vars: make(map[string]string), own: d.ownVariables()}
+	return d.environFor(at, extra, false)
+}
+
+// environFor is environ; trial: to see whether it can be built.
+func (d *Definition) environFor(at time.Time, extra []string, trial bool) (env *environ, errs, notes []*Error) {
+	env = &environ{vars: make(map[string]string), own: d.ownVariables(), trial: trial, used: make(map[string]bool)}
 	env.own["START"] = at.UTC().Format(startFormat)
 	add := func(assignments []string) {
 		for _, a := range assignments {
@@ -80,6 +111,21 @@ func (d *Definition) environ(at time.Time, extra []string) (env *environ, errs, 
 	}
 	add(extra)
 	env.set(streamVariable, d.Name)
+	for _, c := range d.EnvironmentCredentials {
+		at := position{c.File, c.Line}
+		value, err := env.line(d, c.Credential)
+		env.doubt(func(p *problem) { notes = append(notes, d.problem(at, "EnvironmentCredential", p)) })
+		if err == nil && !validEnvValue(value) {
+			err = wrong("hand it over by ${CREDENTIAL_FD:"+c.Credential+"}", "the credential %s has control characters or is not UTF-8", c.Credential)
+		}
+		if err != nil {
+			errs = append(errs, d.problem(at, "EnvironmentCredential", err))
+		}
+		if env.secret == nil {
+			env.secret = make(map[string]string)
+		}
+		env.secret[c.Variable] = value
+	}
 	for _, name := range env.names {
 		if len(name)+1+len(env.vars[name]) > maxVariable {
 			errs = append(errs, d.problem(d.where["Environment"], "Environment",

@@ -24,6 +24,9 @@ type expander struct {
 	// remedy is the hint for a variable that there is not and that resembles
 	// none.
 	remedy string
+	// special expands what is no variable; ok: it has, or err says why not.
+	// nil: there is no such thing here.
+	special func(name string) (text string, ok bool, err *problem)
 	// vague: variables may be missing that will be there later.
 	vague bool
 }
@@ -70,8 +73,8 @@ func (x *expander) text(s string) (string, *problem) {
 			out.WriteByte('$')
 			at += 2
 		case strings.HasPrefix(rest, "{"):
-			end := strings.IndexByte(rest, '}')
-			if end < 0 {
+			end := 1 + closing(rest[1:])
+			if end == 0 {
 				return "", wrong("close it, or write $${ for the text", "a ${ is not closed").in(at)
 			}
 			value, err := x.lookup(rest[1:end])
@@ -119,11 +122,19 @@ func (x *expander) has(name string) bool {
 }
 
 func (x *expander) lookup(name string) (string, *problem) {
+	if x.special != nil {
+		if text, ok, err := x.special(name); ok {
+			return text, err
+		}
+	}
 	if value, ok := x.get(name); ok {
 		return value, nil
 	}
 	if !validVariable(name) {
 		base, _, _ := strings.Cut(name, ":")
+		if base+":" == credentialPrefix || base+":" == filePrefix {
+			return "", wrong("", "a credential cannot stand here")
+		}
 		if validVariable(base) {
 			return "", wrong(fmt.Sprintf("write ${%s} and give the default by Environment=, which EnvironmentFile= overrides", base),
 				"${%s:...} with something after the name is the shell's", base)

@@ -10,9 +10,11 @@ type host struct {
 	ffmpeg   string
 	describe func(argv []string, addProgress bool) CommandTraits
 	redact   func(string) string
-	lookPath func(string) (string, error) // nil: PATH of the stream
-	base     []string                     // the clean environment, less FFKEEPER_STREAM
-	home     string
+	// credential reads one; nil: none can be read here.
+	credential func(name string) ([]byte, error)
+	lookPath   func(string) (string, error) // nil: PATH of the stream
+	base       []string                     // the clean environment, less FFKEEPER_STREAM
+	home       string
 }
 
 // CommandTraits is what is known of a command line; service/ffmpeg.Prepare
@@ -30,7 +32,7 @@ const defaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bi
 
 // newHost asks the machine once for what all streams share.
 func newHost(l *Loader) *host {
-	h := &host{ffmpeg: l.FFmpeg, describe: l.Describe, redact: l.Redact, lookPath: l.LookPath}
+	h := &host{ffmpeg: l.FFmpeg, describe: l.Describe, redact: l.Redact, lookPath: l.LookPath, credential: l.Credential}
 	if h.ffmpeg == "" {
 		h.ffmpeg = "ffmpeg"
 	}

@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"strings"
 	"testing"
 	"time"
 
@@ -17,9 +18,11 @@ const everything = `[Stream]
 Description=Camera in the hall
 Documentation=https://example.com/hall
 ExecStart=/bin/sh -c "echo \xff $$HOME; cat" \
-    arg
+    arg -fpre ${PRESET_live}
 Environment=A=1 "B=two words"
 EnvironmentFile=-/nonexistent/env
+EnvironmentCredential=TOKEN=token
+OutputPreset=live rtmp_playpath=${CREDENTIAL:key}
 WorkingDirectory=-/tmp
 Nice=0
 UMask=0000
@@ -58,7 +61,7 @@ func TestAKeptDefinitionComesBackAsItWas(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "hall.stream"), []byte(everything), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	l := &Loader{Path: []string{dir}}
+	l := &Loader{Path: []string{dir}, Credential: func(name string) ([]byte, error) { return []byte("value-of-" + name), nil }}
 	e := l.LoadFile(filepath.Join(dir, "hall.stream"))
 	if e.Definition == nil {
 		t.Fatal(e.Errors)
@@ -79,7 +82,13 @@ func TestAKeptDefinitionComesBackAsItWas(t *testing.T) {
 	if diff := cmp.Diff(d, back.Definition, cmpopts.IgnoreUnexported(Definition{})); diff != "" {
 		t.Errorf("-was +is\n%s", diff)
 	}
-	if diff := cmp.Diff(launch, back.Launch); diff != "" {
+	if len(launch.Files) != 1 || len(launch.SecretEnv) != 1 {
+		t.Fatalf("%d files, %d variables", len(launch.Files), len(launch.SecretEnv))
+	}
+	if strings.Contains(string(data), "value-of") {
+		t.Errorf("a credential is kept: %s", data)
+	}
+	if diff := cmp.Diff(launch, back.Launch, cmpopts.IgnoreFields(Launch{}, "Files", "SecretEnv")); diff != "" {
 		t.Errorf("-was +is\n%s", diff)
 	}
 	if back.Definition.auto != d.auto {
@@ -89,7 +98,7 @@ func TestAKeptDefinitionComesBackAsItWas(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(launch, again, cmpopts.IgnoreFields(Launch{}, "Env")); diff != "" {
+	if diff := cmp.Diff(launch, again, cmpopts.IgnoreFields(Launch{}, "Env"), cmp.AllowUnexported(Secret{})); diff != "" {
 		t.Errorf("-was +is\n%s", diff)
 	}
 }

@@ -21,6 +21,11 @@ type Loader struct {
 	Describe func(argv []string, addProgress bool) CommandTraits
 	// Redact removes secrets from what errors quote; nil: nothing is removed.
 	Redact func(string) string
+	// Credential reads a credential. Who it is given to is to show nothing of
+	// it, so it also sees to it that the value is redacted from then on. The
+	// error does not name the credential and says nothing of the value; see
+	// ErrUnsure. nil: names are checked, and a start that needs one fails.
+	Credential func(name string) ([]byte, error)
 	// LookPath finds a program that has no absolute path; nil: it is looked
 	// for in the stream's PATH.
 	LookPath func(string) (string, error)

@@ -110,6 +110,33 @@ var mainOptionTests = map[string]optionTest{
 			"/no/*.env": "no file matches", "/no/[": "malformed",
 		},
 	},
+	"EnvironmentCredential": {
+		func(d *Definition) any { return d.EnvironmentCredentials },
+		map[string]any{
+			"A=b C=key-${NAME}": []EnvironmentCredential{{Variable: "A", Credential: "b"}, {Variable: "C", Credential: "key-cam1"}},
+		},
+		map[string]string{
+			"A": "no assignment; write VARIABLE=CREDENTIAL", "1=b": "no assignment to a variable", "A=../b": `"../b" cannot be the name of a credential`,
+			"A=.b": "cannot be the name", "A=": "cannot be the name", "FFKEEPER_STREAM=b": "always the stream's name", `"A=b`: "never closed",
+			"A=b${X}": "no variable X", "A=b/c": "cannot be the name",
+		},
+	},
+	"OutputPreset": {
+		func(d *Definition) any { return d.OutputPresets },
+		map[string]any{
+			`live rtmp_playpath=${CREDENTIAL:key} "headers=A: b"`: []PresetOption{
+				{Preset: "live", Option: "rtmp_playpath", Value: "${CREDENTIAL:key}"}, {Preset: "live", Option: "headers", Value: "A: b"}},
+			`live b:v=1M x=${CREDENTIAL:key-${NAME}}$$`: []PresetOption{
+				{Preset: "live", Option: "b:v", Value: "1M"}, {Preset: "live", Option: "x", Value: "${CREDENTIAL:key-${NAME}}$$"}},
+		},
+		map[string]string{
+			"live": "the preset has no option", "a-b c=d": "not the name of a preset", "live -x=y": "begins with a dash", "live x": "no option with a value",
+			"live x=": "the option x has no value", `live "x=a\nb"`: "x has several lines", "live x=${CREDENTIAL:../key}": `"../key" cannot be the name`,
+			"live x=${CREDENTIAL:key": "not closed", "live x=${CREDENTIAL_FD:key}": "a file cannot be a value", "live x=${NO}": "no variable NO",
+			"live =x": "no option with a value", "live #x=y": "no option with a value", `live "x=y`: "never closed",
+			"live x=" + strings.Repeat("y", 997): "the value of x is too long for a preset: ffmpeg takes 996 bytes",
+		},
+	},
 	"WorkingDirectory": {
 		func(d *Definition) any { return d.WorkingDirectory },
 		map[string]any{"/tmp": "/tmp", "~": "~", "-/no/such": "/no/such", "/${PREFIX}": "/cam1", "/missing": "/missing"},

@@ -86,8 +86,16 @@ func (d *Definition) launch(env *environ, c *Command, option string) (l *Launch,
 		return nil, errs, nil
 	}
 	word := 0
+	out := &handout{d: d, env: env}
+	names := func() []string {
+		all := env.known()
+		for _, name := range d.presets() {
+			all = append(all, presetPrefix+name)
+		}
+		return all
+	}
 	x := &expander{
-		get: env.get, names: env.known, left: maxCommand, vague: env.vague,
+		get: env.get, names: names, left: maxCommand, vague: env.vague, special: out.special,
 		remedy: "set it by Environment= or EnvironmentFile=, or write $$ for a dollar",
 		warn: func(p *problem) {
 			if len(notes) < maxErrors {
@@ -105,6 +113,7 @@ func (d *Definition) launch(env *environ, c *Command, option string) (l *Launch,
 		err := (*problem)(nil)
 		if !c.Literal && i > 0 {
 			words, err = x.word(w)
+			env.doubt(x.warn)
 		}
 		if err != nil {
 			fail(i, err)
@@ -120,6 +129,7 @@ func (d *Definition) launch(env *environ, c *Command, option string) (l *Launch,
 		}
 		argv = append(argv, words...)
 	}
+	errs, notes = append(errs, out.errs...), append(notes, out.notes...)
 	path, err := d.on().program(c.Words[0], env.vars["PATH"])
 	if err != nil {
 		var np *NoProgramError
@@ -132,7 +142,7 @@ func (d *Definition) launch(env *environ, c *Command, option string) (l *Launch,
 	if len(errs) > 0 {
 		return nil, errs, notes
 	}
-	return &Launch{Path: path, Argv: argv, Env: env.list(), Dir: d.dir()}, nil, notes
+	return &Launch{Path: path, Argv: argv, Env: env.list(), Dir: d.dir(), Files: out.files, SecretEnv: env.secrets()}, nil, notes
 }
 
 // stream is launch for the stream's own command: ffmpeg's arguments added and

@@ -36,6 +36,10 @@ func specs() []spec {
 			"", environment()},
 		{Option{Name: "EnvironmentFile", Group: "The command", Description: "A file of variables, absolute, * and ? allowed, read anew at each start; with - before it the file need not exist."},
 			"", environmentFile()},
+		{Option{Name: "EnvironmentCredential", Group: "The command", Description: "Environment variables whose value is a credential, VARIABLE=CREDENTIAL, read anew at each start."},
+			"", environmentCredential()},
+		{Option{Name: "OutputPreset", Group: "The command", Description: "Options for an output of ffmpeg that are not to be seen, for -fpre ${PRESET_NAME}; values may hold ${CREDENTIAL:...}."},
+			"", outputPreset()},
 		{Option{Name: "WorkingDirectory", Group: "The command", Default: "/", Description: "Where the command runs: absolute, or ~ for the home directory; with - before it / is used where it does not exist."},
 			"", workingDirectory()},
 

@@ -120,6 +120,9 @@ func underSystemd(t *testing.T, watchdog time.Duration) (cmd *exec.Cmd, dir stri
 		t.Helper()
 		buf := make([]byte, 4096)
 		n, _, err := unix.Recvfrom(fd, buf, 0)
+		for err == unix.EINTR { // by a signal of Go's own
+			n, _, err = unix.Recvfrom(fd, buf, 0)
+		}
 		if err != nil {
 			t.Fatalf("no notification: %v", err)
 		}
@@ -187,6 +190,29 @@ func TestWatchdogIsFed(t *testing.T) {
 	for _, want := range []string{"READY=1", "WATCHDOG=1", "WATCHDOG=1", "WATCHDOG=1"} {
 		if got := notified(); got != want {
 			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}
+
+// TestEachUpgradeInPlaceFeedsTheWatchdog: systemd counts from the last word, and
+// upgrades in a row each begin to wait anew.
+func TestEachUpgradeInPlaceFeedsTheWatchdog(t *testing.T) {
+	_, dir, notified := underSystemd(t, time.Hour)
+	for i := range 3 {
+		if i > 0 {
+			c, err := shim.Dial(t.Context(), filepath.Join(dir, "control"), func(shim.Event) {})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := c.Reexec(t.Context(), ""); err != nil {
+				t.Fatal(err)
+			}
+			c.Close()
+		}
+		for _, want := range []string{"READY=1", "WATCHDOG=1"} {
+			if got := notified(); got != want {
+				t.Errorf("%q, want %q", got, want)
+			}
 		}
 	}
 }

@@ -100,7 +100,7 @@ type Config struct {
 	// Stop, when it is closed or receives, makes the server stop all children
 	// and end.
 	Stop <-chan os.Signal
-	// Beat is called by the server's goroutine every BeatEvery: proof of life
+	// Beat is called by the server's goroutine at once and every BeatEvery: proof of life
 	// for a watchdog.
 	Beat      func()
 	BeatEvery time.Duration
@@ -218,6 +218,9 @@ func (s *Server) run() error {
 		t := time.NewTicker(s.cfg.BeatEvery)
 		defer t.Stop()
 		beat = t.C
+		// Now too: whoever counts the time since the last beat does so over an
+		// upgrade in place, and several may follow each other.
+		s.cfg.Beat()
 	}
 	stop := s.cfg.Stop
 	tick := time.NewTimer(0)

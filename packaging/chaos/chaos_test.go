@@ -8,8 +8,8 @@
 // do to the daemon is done to it.
 //
 // What happens when is random. The seed is printed; CHAOS_SEED= sets it, and
-// CHAOS_EVENTS= how much happens on the booted host. "make chaos" is the long
-// form.
+// CHAOS_EVENTS= how much happens on the booted host; CHAOS_ONLY= is a part of the
+// names of what happens, to look closer at that. "make chaos" is the long form.
 package chaos
 
 import (

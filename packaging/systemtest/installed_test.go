@@ -1,7 +1,6 @@
 package systemtest
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -27,21 +26,10 @@ func TestMain(m *testing.M) {
 	}())
 }
 
-// sourceTree is what "make install" needs, with programs built now, so that
-// neither a stale bin/ nor a concurrent make matters.
+// sourceTree is what "make install" needs.
 var sourceTree = sync.OnceValues(func() (string, error) {
 	tree := filepath.Join(work, "tree")
-	for _, step := range [][]string{
-		{"mkdir", tree},
-		{"cp", "-a", "../../Makefile", "../../packaging", "../../contrib", tree},
-		{"go", "build", "-buildvcs=false", "-trimpath", "-ldflags", "-X main.version=test", "-o", tree + "/bin/",
-			"../../cmd/ffkeeperd", "../../cmd/ffkeeper-shim", "../../cmd/ffkeeperctl"},
-	} {
-		if out, err := exec.Command(step[0], step[1:]...).CombinedOutput(); err != nil {
-			return "", fmt.Errorf("%s: %w\n%s", strings.Join(step, " "), err, out)
-		}
-	}
-	return tree, nil
+	return tree, MakeTree("../..", tree, "test")
 })
 
 // installed boots a host with everything installed below /usr, files (by
@@ -54,16 +42,8 @@ func installed(t *testing.T, files map[string]string) *Host {
 		t.Fatal(err)
 	}
 	seed := t.TempDir()
-	out, err := exec.Command("make", "-C", tree, "install", "DESTDIR="+seed, "PREFIX=/usr").CombinedOutput()
-	if err != nil {
-		t.Fatalf("make install: %v\n%s", err, out)
-	}
-	for path, text := range files {
-		path = filepath.Join(seed, path)
-		err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte(text), 0o644))
-		if err != nil {
-			t.Fatal(err)
-		}
+	if err := Seed(tree, seed, files); err != nil {
+		t.Fatal(err)
 	}
 	h := Boot(t, seed)
 	t.Cleanup(func() {

@@ -71,17 +71,31 @@ type request struct {
 // authorize returns nil when the sender may. ctx ends when the sender has
 // gone; a question to a person is withdrawn then.
 func (a *authorizer) authorize(ctx context.Context, r request) error {
-	uid, err := a.uidOf(ctx, r.sender)
-	if err != nil {
-		return errorf(errAccessDenied, "cannot %s: cannot find out who asks: %v", r.verb, err)
-	}
-	if uid == 0 || uid == a.own {
-		return nil
+	uid, ok, err := a.isTrusted(ctx, r.sender, r.verb)
+	if err != nil || ok {
+		return err
 	}
 	if !a.polkit {
 		return errorf(errAccessDenied, "cannot %s: only root and uid %d may on this bus, not uid %d", r.verb, a.own, uid)
 	}
 	return a.askPolkit(ctx, r)
+}
+
+// trusted returns nil when the sender is root or the keeper's own user: what
+// polkit has no say in.
+func (a *authorizer) trusted(ctx context.Context, sender, verb string) error {
+	uid, ok, err := a.isTrusted(ctx, sender, verb)
+	if err == nil && !ok {
+		err = errorf(errAccessDenied, "cannot %s: only root and uid %d may, not uid %d", verb, a.own, uid)
+	}
+	return err
+}
+
+func (a *authorizer) isTrusted(ctx context.Context, sender, verb string) (uid uint32, ok bool, err error) {
+	if uid, err = a.uidOf(ctx, sender); err != nil {
+		return 0, false, errorf(errAccessDenied, "cannot %s: cannot find out who asks: %v", verb, err)
+	}
+	return uid, uid == 0 || uid == a.own, nil
 }
 
 // uidOf is the uid of a connection of the bus.

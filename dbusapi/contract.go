@@ -56,9 +56,10 @@ type kind int
 
 const (
 	kindNone    kind = iota // there is nothing
-	kindNode                // only has children: /, /org
+	kindNode                // only has children: /, /org, /org/freedesktop
 	kindManager             // /org/ffkeeper1
 	kindStreams             // /org/ffkeeper1/stream
+	kindLog                 // /org/freedesktop/LogControl1
 	kindStream              // a stream
 )
 
@@ -70,6 +71,8 @@ func interfacesOf(k kind) []string {
 		return append([]string{managerInterface, objectManagerInterface}, common...)
 	case kindStream:
 		return append([]string{streamInterface}, common...)
+	case kindLog:
+		return append([]string{logControlInterface}, common...)
 	case kindNode, kindStreams:
 		return common
 	}
@@ -86,7 +89,7 @@ type contract struct {
 
 func parseContract() (*contract, error) {
 	c := &contract{interfaces: map[string]*introspect.Interface{}, body: map[kind]string{}}
-	for _, text := range []string{contractXML, standardXML} {
+	for _, text := range []string{contractXML, logControlXML, standardXML} {
 		var node introspect.Node
 		if err := xml.Unmarshal([]byte(text), &node); err != nil {
 			return nil, fmt.Errorf("cannot read the D-Bus contract: %w", err)
@@ -151,8 +154,10 @@ func emits(p introspect.Property) bool {
 // exists.
 func place(path dbus.ObjectPath) (k kind, stream string) {
 	switch path {
-	case "/", "/org":
+	case "/", "/org", "/org/freedesktop":
 		return kindNode, ""
+	case logControlPath:
+		return kindLog, ""
 	case managerPath:
 		return kindManager, ""
 	case streamsPath:

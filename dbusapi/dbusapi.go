@@ -6,7 +6,8 @@
 // signals; calls come from the connection's reading goroutine and run on the
 // lanes of their senders. org.ffkeeper1.xml is the one source of what there is
 // to call: the router takes methods, signatures and properties from it, and
-// introspection is made of it.
+// introspection is made of it. org.freedesktop.LogControl1.xml is the same for
+// the one interface that systemctl knows.
 //
 // Invariants:
 //   - a call is decoded only after its signature and size have been checked,
@@ -45,6 +46,9 @@ type Options struct {
 	Polkit bool
 	// Version is the manager's property.
 	Version string
+	// LogControl is what org.freedesktop.LogControl1 reads and sets; nil: there
+	// is no such object.
+	LogControl *LogControl
 	// Log is for what cannot be told to a caller; nil: nothing is logged.
 	Log *slog.Logger
 }

@@ -172,6 +172,10 @@ func (c *call) exists() bool {
 	case kindStream:
 		_, err := c.api.Core(c.stream)
 		return err == nil
+	case kindLog:
+		return c.opts.LogControl != nil
+	case kindNode:
+		return c.msg.Path != "/org/freedesktop" || c.opts.LogControl != nil
 	}
 	return true
 }

@@ -25,11 +25,16 @@ func (c *call) introspect() (any, error) {
 	var children []string
 	switch c.kind {
 	case kindNode:
-		// The one path down to the manager.
-		if c.msg.Path == "/" {
+		switch c.msg.Path {
+		case "/":
 			children = []string{"org"}
-		} else {
+		case "/org":
 			children = []string{"ffkeeper1"}
+			if c.opts.LogControl != nil {
+				children = append(children, "freedesktop")
+			}
+		default:
+			children = []string{"LogControl1"}
 		}
 	case kindManager:
 		children = []string{"stream"}
@@ -37,10 +42,9 @@ func (c *call) introspect() (any, error) {
 		for _, name := range c.api.Names() {
 			children = append(children, escapeLabel(name))
 		}
-	case kindStream:
-		if !c.exists() {
-			return nil, c.unknownObject()
-		}
+	}
+	if !c.exists() {
+		return nil, c.unknownObject()
 	}
 	return c.contract.introspect(c.kind, children...), nil
 }
@@ -53,6 +57,8 @@ func (c *call) propertiesOf(iface string) (map[string]dbus.Variant, error) {
 		own = managerInterface
 	case kindStream:
 		own = streamInterface
+	case kindLog:
+		own = logControlInterface
 	}
 	switch {
 	case own != "" && (iface == own || iface == ""): // "" is all interfaces, as in sd-bus
@@ -67,8 +73,13 @@ func (c *call) propertiesOf(iface string) (map[string]dbus.Variant, error) {
 		}
 		return nil, errorf(errUnknownInterface, "%s has no interface %s", c.msg.Path, clip(clean(iface)))
 	}
-	if c.kind == kindManager {
+	switch {
+	case c.kind == kindManager:
 		return c.managerProperties(), nil
+	case !c.exists():
+		return nil, c.unknownObject()
+	case c.kind == kindLog:
+		return c.opts.LogControl.properties(), nil
 	}
 	s, err := c.api.Core(c.stream)
 	if err != nil {
@@ -109,7 +120,7 @@ func (c *call) getProperty() (any, error) {
 	return v, nil
 }
 
-// setProperty changes nothing: no property can be written.
+// setProperty sets what can be set: of the log, and nothing else.
 func (c *call) setProperty() (any, error) {
 	all, err := c.propertiesOf(c.args[0].(string))
 	if err != nil {
@@ -118,6 +129,11 @@ func (c *call) setProperty() (any, error) {
 	name := c.args[1].(string)
 	if _, ok := all[name]; !ok {
 		return nil, c.unknownProperty()
+	}
+	if c.kind == kindLog {
+		if set := c.opts.LogControl.setter(name); set != nil {
+			return nil, c.setLogControl(name, set)
+		}
 	}
 	return nil, errorf(errPropertyReadOnly, "property %s cannot be set", name)
 }

@@ -20,7 +20,8 @@ import (
 // daemon is everything ffkeeperd consists of.
 type daemon struct {
 	settings Settings
-	handler  *journal.Handler
+	handler  *journal.Switch
+	level    *slog.LevelVar
 	log      *slog.Logger
 	notifier *notify.Notifier
 	keeper   *service.Keeper
@@ -37,9 +38,9 @@ const flushWait = 2 * time.Second
 func newDaemon(s Settings) (*daemon, error) {
 	d := &daemon{settings: s, notifier: notify.New()}
 	var err error
-	level := new(slog.LevelVar)
-	level.Set(journal.Level(int(s.LogLevel)))
-	if d.handler, err = journal.New(string(s.Log), level, os.Stderr); err != nil {
+	d.level = new(slog.LevelVar)
+	d.level.Set(journal.Level(int(s.LogLevel)))
+	if d.handler, err = journal.NewSwitch(string(s.Log), identifier(), d.level, os.Stderr); err != nil {
 		return nil, err
 	}
 	d.log = slog.New(d.handler)
@@ -85,7 +86,9 @@ func (d *daemon) run(ctx context.Context, signals <-chan os.Signal) error {
 		address = d.private.Address()
 	}
 	var err error
-	d.bus, err = dbusapi.New(&reloader{d.keeper, d.notifier}, dbusapi.Options{Bus: address, Version: version, Log: d.log})
+	d.bus, err = dbusapi.New(&reloader{d.keeper, d.notifier}, dbusapi.Options{
+		Bus: address, Version: version, Log: d.log, LogControl: d.logControl(),
+	})
 	if err != nil {
 		return d.leave(cancel, err)
 	}

@@ -42,6 +42,9 @@ func Priority(level slog.Level) int {
 	return len(levels) - 1
 }
 
+// LevelName returns the name of a level, as systemd writes it.
+func LevelName(level slog.Level) string { return levels[Priority(level)].name }
+
 // Level returns the level of a syslog priority; those beyond 0 to 7 count as
 // the nearest.
 func Level(priority int) slog.Level {

@@ -27,6 +27,9 @@ func TestLevelOfPriorities(t *testing.T) {
 		if got := Level(priority); got != want {
 			t.Errorf("Level(%d) = %d, want %d", priority, got, want)
 		}
+		if got, err := ParseLevel(LevelName(want)); err != nil || got != want {
+			t.Errorf("ParseLevel(LevelName(%d)) = %d, %v", want, got, err)
+		}
 		if got := Priority(Level(priority)); got != priority {
 			t.Errorf("Priority(Level(%d)) = %d", priority, got)
 		}

@@ -12,7 +12,13 @@ const (
 	laneCalls = 256     // of one sender, waiting
 	laneBytes = 8 << 20 // of one sender, waiting or in work
 	laneSlow  = 32      // of one sender, overtaken and still in work
+	laneFiles = 16      // of one sender, waiting or in work: calls that hand out descriptors
 	allBytes  = 64 << 20
+
+	// alwaysFits is the size of a call that is taken of a sender who has nothing
+	// else waiting, even where others have filled allBytes: they may be one
+	// person with many connections. The bus bounds those.
+	alwaysFits = maxArguments
 
 	// patience is how long the next call of the same sender waits for one
 	// that takes its time.
@@ -46,12 +52,14 @@ type lane struct {
 
 	waiting []job
 	bytes   int
+	files   int
 	working bool // a goroutine takes from waiting
 	slow    int  // overtaken calls in work
 }
 
 type job struct {
 	size int
+	file bool // it may hand out a descriptor
 	run  work
 }
 
@@ -63,9 +71,10 @@ func newLanes(ctx context.Context) *lanes {
 	return &lanes{ctx: ctx, lanes: map[string]*lane{}}
 }
 
-// submit queues a call of so many bytes; it reports false, and does nothing,
-// when that would be too many. It never blocks.
-func (ls *lanes) submit(sender string, size int, run work) bool {
+// submit queues a call of so many bytes, that may hand out a descriptor (file);
+// it reports false, and does nothing, when that would be too many. It never
+// blocks.
+func (ls *lanes) submit(sender string, size int, file bool, run work) bool {
 	size += callOverhead
 	ls.mu.Lock()
 	defer ls.mu.Unlock()
@@ -75,16 +84,32 @@ func (ls *lanes) submit(sender string, size int, run work) bool {
 		l.ctx, l.cancel = context.WithCancel(ls.ctx)
 		ls.lanes[sender] = l
 	}
-	// A single call always fits, whatever its size.
-	if len(l.waiting) >= laneCalls || l.bytes > 0 && l.bytes+size > laneBytes || ls.bytes > 0 && ls.bytes+size > allBytes {
+	if !ls.fits(l, size, file) {
 		l.dropIfIdle()
 		return false
 	}
-	l.waiting = append(l.waiting, job{size, run})
+	l.waiting = append(l.waiting, job{size, file, run})
 	l.bytes += size
+	if file {
+		l.files++
+	}
 	ls.bytes += size
 	l.begin()
 	return true
+}
+
+// fits says whether one more call of l's sender is within all limits. A single
+// call always fits, whatever its size.
+func (ls *lanes) fits(l *lane, size int, file bool) bool {
+	switch {
+	case len(l.waiting) >= laneCalls, file && l.files >= laneFiles:
+		return false
+	case l.bytes > 0 && l.bytes+size > laneBytes:
+		return false
+	case l.bytes == 0 && size <= alwaysFits:
+		return true
+	}
+	return ls.bytes == 0 || ls.bytes+size <= allBytes
 }
 
 // gone tells that a sender has left the bus: nobody waits for what it asked
@@ -162,6 +187,9 @@ func (l *lane) runOne(j job) (overtaken bool) {
 	done = true
 	l.bytes -= j.size
 	l.all.bytes -= j.size
+	if j.file {
+		l.files--
+	}
 	if overtaken {
 		l.slow--
 		l.begin()

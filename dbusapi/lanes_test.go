@@ -35,7 +35,7 @@ func TestCallsOfOneSenderRunInOrder(t *testing.T) {
 		ls := newLanes(t.Context())
 		var got []int
 		for i := range 200 {
-			if !ls.submit("a", 0, func(context.Context, func()) {
+			if !ls.submit("a", 0, false, func(context.Context, func()) {
 				time.Sleep(time.Duration(i%4) * time.Millisecond)
 				got = append(got, i) // the race detector sees if two run at once
 			}) {
@@ -57,15 +57,15 @@ func TestSlowCallIsOvertaken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ls := newLanes(t.Context())
 		var r recorder
-		ls.submit("a", 0, func(_ context.Context, mayWait func()) {
+		ls.submit("a", 0, false, func(_ context.Context, mayWait func()) {
 			r.note("slow begins")
 			mayWait()
 			time.Sleep(time.Minute)
 			r.note("slow ends")
 		})
-		ls.submit("a", 0, func(context.Context, func()) { r.note("next") })
+		ls.submit("a", 0, false, func(context.Context, func()) { r.note("next") })
 		synctest.Wait()
-		ls.submit("b", 0, func(context.Context, func()) { r.note("other") })
+		ls.submit("b", 0, false, func(context.Context, func()) { r.note("other") })
 		synctest.Wait()
 		r.is(t, "slow begins", "other") // the other sender does not wait at all
 		time.Sleep(patience)
@@ -84,11 +84,11 @@ func TestCallThatOnlyCostsTimeIsNotOvertaken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ls := newLanes(t.Context())
 		var r recorder
-		ls.submit("a", 0, func(context.Context, func()) {
+		ls.submit("a", 0, false, func(context.Context, func()) {
 			time.Sleep(time.Minute)
 			r.note("first")
 		})
-		ls.submit("a", 0, func(context.Context, func()) { r.note("second") })
+		ls.submit("a", 0, false, func(context.Context, func()) { r.note("second") })
 		time.Sleep(2 * time.Minute)
 		synctest.Wait()
 		r.is(t, "first", "second")
@@ -105,7 +105,7 @@ func TestSenderCannotPileUpCalls(t *testing.T) {
 		}
 		var accepted int
 		for range 10 * laneCalls {
-			if ls.submit("a", 0, stuck) {
+			if ls.submit("a", 0, false, stuck) {
 				accepted++
 			}
 		}
@@ -113,7 +113,7 @@ func TestSenderCannotPileUpCalls(t *testing.T) {
 			time.Sleep(2 * patience)
 		}
 		for range 10 * laneCalls {
-			if ls.submit("a", 0, stuck) {
+			if ls.submit("a", 0, false, stuck) {
 				accepted++
 			}
 		}
@@ -124,7 +124,7 @@ func TestSenderCannotPileUpCalls(t *testing.T) {
 			t.Errorf("%d calls run at once", l.slow)
 		}
 		var ran bool
-		if !ls.submit("b", 0, func(context.Context, func()) { ran = true }) {
+		if !ls.submit("b", 0, false, func(context.Context, func()) { ran = true }) {
 			t.Error("another sender was refused")
 		}
 		synctest.Wait()
@@ -146,7 +146,7 @@ func TestSenderCannotPileUpBytes(t *testing.T) {
 		release := make(chan struct{})
 		accepted := 0
 		for range 100 {
-			if ls.submit("a", 1<<20, func(context.Context, func()) { <-release }) {
+			if ls.submit("a", 1<<20, false, func(context.Context, func()) { <-release }) {
 				accepted++
 			}
 		}
@@ -155,7 +155,7 @@ func TestSenderCannotPileUpBytes(t *testing.T) {
 		}
 		close(release)
 		synctest.Wait()
-		if !ls.submit("b", 100<<20, func(context.Context, func()) {}) {
+		if !ls.submit("b", 100<<20, false, func(context.Context, func()) {}) {
 			t.Error("a single call was refused")
 		}
 		synctest.Wait()
@@ -168,7 +168,7 @@ func TestCallsOfAllSendersAreBounded(t *testing.T) {
 		release := make(chan struct{})
 		accepted := 0
 		for i := range 200 {
-			if ls.submit(string(rune('a'+i)), 1<<20, func(context.Context, func()) { <-release }) {
+			if ls.submit(string(rune('a'+i)), 1<<20, false, func(context.Context, func()) { <-release }) {
 				accepted++
 			}
 		}
@@ -183,17 +183,72 @@ func TestCallsOfAllSendersAreBounded(t *testing.T) {
 	})
 }
 
+// One person's many connections may fill what there is for all; who has nothing
+// waiting is served nevertheless.
+func TestFullLanesStillTakeASmallCallOfANewSender(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ls := newLanes(t.Context())
+		release := make(chan struct{})
+		stuck := func(context.Context, func()) { <-release }
+		for i := range 200 {
+			ls.submit(string(rune('a'+i)), 1<<20, false, stuck)
+		}
+		var ran bool
+		if !ls.submit("quiet", 100, false, func(context.Context, func()) { ran = true }) {
+			t.Error("it was refused")
+		}
+		synctest.Wait()
+		if !ran {
+			t.Error("it waits")
+		}
+		if ls.submit("greedy", 1<<20, false, stuck) {
+			t.Error("a large call was taken beyond the limit")
+		}
+		if ls.submit("a", 1<<20, false, stuck) {
+			t.Error("a sender that has its share was given more")
+		}
+		close(release)
+		synctest.Wait()
+	})
+}
+
+func TestSenderCannotPileUpDescriptors(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ls := newLanes(t.Context())
+		release := make(chan struct{})
+		stuck := func(context.Context, func()) { <-release }
+		accepted := 0
+		for range 2 * laneFiles {
+			if ls.submit("a", 0, true, stuck) {
+				accepted++
+			}
+		}
+		if accepted != laneFiles {
+			t.Errorf("%d calls for descriptors were accepted, not %d", accepted, laneFiles)
+		}
+		if !ls.submit("a", 0, false, stuck) || !ls.submit("b", 0, true, stuck) {
+			t.Error("another call, or another sender, was refused")
+		}
+		close(release)
+		synctest.Wait()
+		if !ls.submit("a", 0, true, stuck) {
+			t.Error("what has been answered still counts")
+		}
+		synctest.Wait()
+	})
+}
+
 func TestContextEndsWithTheSender(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ls := newLanes(t.Context())
 		var r recorder
-		ls.submit("a", 0, func(ctx context.Context, mayWait func()) {
+		ls.submit("a", 0, false, func(ctx context.Context, mayWait func()) {
 			mayWait()
 			<-ctx.Done()
 			r.note("first")
 		})
-		ls.submit("a", 0, func(context.Context, func()) { r.note("second, of one that sends and leaves") })
-		ls.submit("b", 0, func(ctx context.Context, _ func()) {
+		ls.submit("a", 0, false, func(context.Context, func()) { r.note("second, of one that sends and leaves") })
+		ls.submit("b", 0, false, func(ctx context.Context, _ func()) {
 			select {
 			case <-ctx.Done():
 				r.note("wrong one")

@@ -134,9 +134,20 @@ func (ses *session) received(m *wire.Message) {
 		ses.signal(m)
 		return
 	}
-	if !ses.lanes.submit(m.Sender, len(m.Body), func(ctx context.Context, mayWait func()) { ses.serve(ctx, m, mayWait) }) {
+	if !ses.lanes.submit(m.Sender, len(m.Body), ses.handsOut(m.Member), func(ctx context.Context, mayWait func()) { ses.serve(ctx, m, mayWait) }) {
 		ses.conn.ReplyError(m, errLimitsExceeded, "too many calls at once from this connection")
 	}
+}
+
+// handsOut says whether a method of that name answers with a descriptor. Its
+// interface need not be known: a caller may leave it out.
+func (ses *session) handsOut(member string) bool {
+	for _, iface := range []string{managerInterface, streamInterface} {
+		if m := ses.methods[iface][member]; m != nil && m.out == "h" {
+			return true
+		}
+	}
+	return false
 }
 
 func (ses *session) signal(m *wire.Message) {

@@ -4,6 +4,8 @@ PREFIX ?= /usr/local
 DESTDIR ?=
 FOR ?=
 FUZZTIME ?= 10s
+EVENTS ?= 60
+SEED ?=
 
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 PROGRAMS := ffkeeperd ffkeeper-shim ffkeeperctl
@@ -12,7 +14,7 @@ PROGRAMS := ffkeeperd ffkeeper-shim ffkeeperctl
 GO := GOFLAGS="-buildvcs=false $$GOFLAGS" go
 
 .DEFAULT_GOAL := build
-.PHONY: build run test test-vm lint bench fuzz install uninstall clean help
+.PHONY: build run test test-vm chaos lint bench fuzz install uninstall clean help
 
 build: ## build the programs into bin/
 	$(GO) build -trimpath -ldflags "-X main.version=$(VERSION)" -o bin/ $(addprefix ./cmd/,$(PROGRAMS))
@@ -30,6 +32,10 @@ test-vm: build ## run the tests that need a kernel of their own, in a virtual ma
 	@$(GO) build -o bin/vmtest ./packaging/vmtest
 	@CGO_ENABLED=0 $(GO) run ./packaging/dev/testcount -count=1 -tags vmtest -timeout 10m \
 		-exec "'$(CURDIR)/bin/vmtest'" ./packaging/vmtest/inside
+
+chaos: ## let 60 things happen to the daemon on a booted systemd; EVENTS=60, SEED= as printed
+	@packaging/dev/deps test
+	@CHAOS_EVENTS=$(EVENTS) CHAOS_SEED=$(SEED) $(GO) test -race -count=1 -v -timeout 30m -run TestChaos ./packaging/chaos
 
 lint: ## gofmt, go vet, staticcheck
 	@unformatted=$$(gofmt -l .); [ -z "$$unformatted" ] || { echo "gofmt would change:"; echo "$$unformatted"; exit 1; }

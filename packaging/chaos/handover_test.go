@@ -87,7 +87,7 @@ func (p *plain) inProcess(log *recorder, first bool) *service.Keeper {
 	if first {
 		eventually(p.t, "all up", func() string {
 			for _, s := range k.Cores() {
-				if s.PID == 0 && s.Name != "brief" {
+				if s.State != stream.StateRunning && s.Name != "brief" {
 					return s.Name + " is " + string(s.State)
 				}
 			}
@@ -111,13 +111,21 @@ func steadyAcross(t *testing.T, i int, was, is *stream.Snapshot) {
 	if same && was.Progress != nil {
 		same = is.Progress != nil && is.Progress.Frame >= was.Progress.Frame && is.Health == was.Health
 	}
-	if same && len(was.Lines) > 0 {
-		last := was.Lines[len(was.Lines)-1].Text
-		same = slices.ContainsFunc(is.Lines, func(l stream.Line) bool { return l.Text == last })
+	var kept []string
+	for _, l := range is.Lines {
+		kept = append(kept, l.Text)
+	}
+	// One after the other, also where what was handed over meets what is new.
+	if numbers := numberLines(kept); len(numbers) > 1 {
+		var first int
+		fmt.Sscanf(numbers[0], "number %d", &first)
+		for n, line := range numbers {
+			same = same && line == fmt.Sprintf("number %07d", first+n)
+		}
 	}
 	if !same {
-		t.Errorf("at hand-over %d: %s was %s/%s, pid %d, %+v, and is %s/%s, pid %d, %+v", i, was.Name,
-			was.State, was.Health, was.PID, was.Progress, is.State, is.Health, is.PID, is.Progress)
+		t.Errorf("at hand-over %d: %s was %s/%s, pid %d, %+v, and is %s/%s, pid %d, %+v, %q", i, was.Name,
+			was.State, was.Health, was.PID, was.Progress, is.State, is.Health, is.PID, is.Progress, kept)
 	}
 }
 

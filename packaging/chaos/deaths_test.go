@@ -63,7 +63,8 @@ func TestStreamsSurviveHundredsOfDeaths(t *testing.T) {
 	l.start()
 	l.answered()
 	l.settle()
-	fds := l.calm()
+	var fds int
+	l.calm(func() { fds = settledDescriptors(t, l.shim.pid) })
 
 	rounds := 0
 	scenarios := []func(*lives){(*lives).nothing, (*lives).call, (*lives).call, (*lives).call, (*lives).crash, (*lives).crash, (*lives).reload}
@@ -72,8 +73,8 @@ func TestStreamsSurviveHundredsOfDeaths(t *testing.T) {
 		scenarios[l.rnd.IntN(len(scenarios))](l)
 		l.steady()
 	}
-	if after := l.calm(); after != fds && !t.Failed() {
-		t.Errorf("the shim had %d files open and has %d:\n%s", fds, after, openFiles(l.shim.pid))
+	if !t.Failed() {
+		l.calm(func() { noLeak(t, l.shim.pid, fds) })
 	}
 	endWatch()
 	l.finish()
@@ -112,9 +113,8 @@ func (l *lives) idle() {
 	}
 }
 
-// calm stops everything that comes and goes, counts the shim's descriptors and
-// starts it again.
-func (l *lives) calm() (fds int) {
+// calm stops everything that comes and goes for a look, and starts it again.
+func (l *lives) calm(look func()) {
 	l.t.Helper()
 	names := append(slices.Sorted(maps.Keys(touchedStreams())), "brief")
 	for _, name := range names {
@@ -134,24 +134,13 @@ func (l *lives) calm() (fds int) {
 		}
 		return ""
 	})
-	// The shim closes what is its own of a child when it hears that it may
-	// forget it, which is soon, but not at once: until two looks agree.
-	last := -1
-	eventually(l.t, "the same number of descriptors twice", func() string {
-		fds = descriptors(l.t, l.shim.pid)
-		if fds == last {
-			return ""
-		}
-		last = fds
-		return fmt.Sprint(fds)
-	})
+	look()
 	for _, name := range names {
 		if _, err := l.client.Start(l.ctx(), name, client.Options{}); err != nil {
 			l.t.Fatal(err)
 		}
 	}
 	l.idle()
-	return fds
 }
 
 func (l *lives) remember() { l.at, l.before = time.Now(), l.report() }

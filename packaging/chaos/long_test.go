@@ -74,7 +74,8 @@ func TestChaos(t *testing.T) {
 		})
 	}
 	l.shim = l.shimPID()
-	fds := l.calm()
+	l.toyAt(false)
+	fds := settledDescriptors(t, l.shim)
 	l.start("flap")
 	endWatch := watchLone(t, l.shim)
 	monitor := l.follow("ffkeeperctl", "monitor")
@@ -111,9 +112,8 @@ func TestChaos(t *testing.T) {
 	if err := l.client.Stop(l.ctx(), "flap", client.Options{}); err != nil {
 		t.Fatal(err)
 	}
-	if after := l.calm(); after != fds {
-		t.Errorf("the shim had %d files open, and has %d:\n%s", fds, after, openFiles(l.shim))
-	}
+	l.toyAt(false)
+	noLeak(t, l.shim, fds)
 	l.finish(feeder)
 }
 
@@ -122,22 +122,6 @@ func (l *long) start(name string) {
 	if _, err := l.client.Start(l.ctx(), name, client.Options{}); err != nil {
 		l.t.Fatal(err)
 	}
-}
-
-// calm counts the shim's descriptors while nothing comes and goes.
-func (l *long) calm() (fds int) {
-	l.t.Helper()
-	l.toyAt(false)
-	last := -1
-	eventually(l.t, "the same number of descriptors twice", func() string {
-		fds = descriptors(l.t, l.shim)
-		if fds == last && len(zombies(l.shim)) == 0 {
-			return ""
-		}
-		last = fds
-		return fmt.Sprint(fds)
-	})
-	return fds
 }
 
 // begin remembers how everything is.

@@ -62,6 +62,36 @@ func descriptors(t *testing.T, pid int) int {
 	return len(fds)
 }
 
+// settledDescriptors is descriptors, as soon as many looks in a row agree: the
+// shim closes what was a child's when it is told to forget it, a moment after
+// everybody has seen the end.
+func settledDescriptors(t *testing.T, pid int) (n int) {
+	t.Helper()
+	same := 0
+	eventually(t, "the same number of descriptors many times", func() string {
+		now := descriptors(t, pid)
+		if same++; now != n {
+			n, same = now, 0
+		}
+		if same < 20 {
+			return fmt.Sprint(now)
+		}
+		return ""
+	})
+	return n
+}
+
+// noLeak waits until a process has as few descriptors as it had.
+func noLeak(t *testing.T, pid, had int) {
+	t.Helper()
+	eventually(t, "the shim's descriptors", func() string {
+		if n := descriptors(t, pid); n > had {
+			return fmt.Sprintf("it had %d files open and has %d:\n%s", had, n, openFiles(pid))
+		}
+		return ""
+	})
+}
+
 // openFiles tells what they are, for a test that failed.
 func openFiles(pid int) string {
 	var b bytes.Buffer

@@ -68,7 +68,7 @@ quote them from the shell.
 		a.resetFailedCommand(), a.reloadCommand())
 	add(groupData, a.writeStdinCommand(), a.readStdoutCommand())
 	add(groupFiles, a.verifyCommand(), a.catCommand())
-	add(groupOther, a.versionCommand(), a.completionCommand())
+	add(groupOther, a.versionCommand(), a.completionCommand(), a.proxyUnitCommand())
 	return root
 }
 

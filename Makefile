@@ -14,7 +14,7 @@ PROGRAMS := ffkeeperd ffkeeper-shim ffkeeperctl
 GO := GOFLAGS="-buildvcs=false $$GOFLAGS" go
 
 .DEFAULT_GOAL := build
-.PHONY: build run test test-vm chaos lint bench fuzz install uninstall clean help
+.PHONY: build run test test-vm chaos lint bench fuzz man deb rpm install uninstall clean help
 
 build: ## build the programs into bin/
 	$(GO) build -trimpath -ldflags "-X main.version=$(VERSION)" -o bin/ $(addprefix ./cmd/,$(PROGRAMS))
@@ -51,6 +51,15 @@ bench: build ## measure beside supervisord and print a table
 fuzz: ## run every fuzz target for FUZZTIME=10s
 	@packaging/dev/fuzz $(FUZZTIME)
 
+man: ## make the manual pages anew from docs/ and the tables in the code
+	$(GO) run ./packaging/man
+
+deb: ## build the package for Debian and its like into dist/
+	@packaging/nfpm/package deb dist '$(VERSION)'
+
+rpm: ## build the package for Fedora and its like into dist/
+	@packaging/nfpm/package rpm dist '$(VERSION)'
+
 install: $(addprefix bin/,$(PROGRAMS)) ## install what is in bin/ and packaging/; DESTDIR=, PREFIX=/usr/local
 	@packaging/dev/install '$(DESTDIR)' '$(PREFIX)'
 
@@ -63,7 +72,7 @@ $(addprefix bin/,$(PROGRAMS)):
 	$(MAKE) build
 
 clean: ## remove what was built
-	rm -rf bin
+	rm -rf bin dist
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1	\2/p' $(MAKEFILE_LIST) | expand -t 18

@@ -55,10 +55,10 @@ man: ## make the manual pages anew from docs/ and the tables in the code
 	$(GO) run ./packaging/man
 
 deb: ## build the package for Debian and its like into dist/
-	@packaging/nfpm/package deb dist '$(VERSION)'
+	@packaging/nfpm/package dist '$(VERSION)' deb
 
 rpm: ## build the package for Fedora and its like into dist/
-	@packaging/nfpm/package rpm dist '$(VERSION)'
+	@packaging/nfpm/package dist '$(VERSION)' rpm
 
 install: $(addprefix bin/,$(PROGRAMS)) ## install what is in bin/ and packaging/; DESTDIR=, PREFIX=/usr/local
 	@packaging/dev/install '$(DESTDIR)' '$(PREFIX)'

@@ -13,32 +13,28 @@ import (
 	"time"
 )
 
-// pack builds a package of the sources as they are, once for each format and
-// version.
-func pack(t *testing.T, format, version string) string {
+// pack builds both packages of the sources as they are, once for each version.
+func pack(t *testing.T, version string) (deb, rpm string) {
 	t.Helper()
-	build, _ := packs.LoadOrStore(format+version, sync.OnceValues(func() (string, error) {
-		dir, err := os.MkdirTemp(work, format)
-		if err != nil {
-			return "", err
-		}
-		cmd := exec.Command("../nfpm/package", format, dir, version)
+	build, _ := packs.LoadOrStore(version, sync.OnceValues(func() ([]string, error) {
+		cmd := exec.Command("../nfpm/package", filepath.Join(work, version), version, "deb", "rpm")
 		var errs strings.Builder
 		cmd.Stderr = &errs
 		out, err := cmd.Output()
-		if err != nil {
-			return "", fmt.Errorf("package %s: %w\n%s", format, err, errs.String())
+		paths := strings.Fields(string(out))
+		if err != nil || len(paths) != 2 {
+			return nil, fmt.Errorf("package: %q, %v\n%s", paths, err, errs.String())
 		}
-		return strings.TrimSpace(string(out)), nil
+		return paths, nil
 	}))
-	path, err := build.(func() (string, error))()
+	paths, err := build.(func() ([]string, error))()
 	if err != nil {
 		t.Fatal(err)
 	}
-	return path
+	return paths[0], paths[1]
 }
 
-var packs sync.Map // of func() (string, error), by format and version
+var packs sync.Map // of func() ([]string, error), by version
 
 func run(t *testing.T, argv ...string) string {
 	t.Helper()
@@ -51,7 +47,7 @@ func run(t *testing.T, argv ...string) string {
 
 func TestDebIsWithoutFault(t *testing.T) {
 	t.Parallel()
-	deb := pack(t, "deb", "v1.0.0")
+	deb, _ := pack(t, "v1.0.0")
 	out, err := exec.Command("lintian", "--fail-on", "error,warning", deb).CombinedOutput()
 	for line := range strings.Lines(string(out)) {
 		// It says so of root, too.
@@ -100,7 +96,7 @@ func TestDebIsWithoutFault(t *testing.T) {
 // Two formats, one content.
 func TestRPMHasWhatTheDebHas(t *testing.T) {
 	t.Parallel()
-	rpm, deb := pack(t, "rpm", "v1.0.0"), pack(t, "deb", "v1.0.0")
+	deb, rpm := pack(t, "v1.0.0")
 	root := t.TempDir()
 	run(t, "dpkg-deb", "-x", deb, root)
 	listed := map[string]bool{}
@@ -187,8 +183,9 @@ func (h *Host) recordings() []string {
 // install again, purge, install again.
 func TestDebOnRunningSystem(t *testing.T) {
 	t.Parallel()
-	first := pack(t, "deb", "v1.0.0")
-	second := withOtherConffiles(t, pack(t, "deb", "v1.1.0"))
+	first, _ := pack(t, "v1.0.0")
+	second, _ := pack(t, "v1.1.0")
+	second = withOtherConffiles(t, second)
 	h := packaged(t)
 	h.copyIn(first, "/srv/packages/first.deb")
 	h.copyIn(second, "/srv/packages/second.deb")
@@ -325,7 +322,8 @@ func withOtherConffiles(t *testing.T, deb string) string {
 // should; what packages it needs it cannot know there.
 func TestRPMOnRunningSystem(t *testing.T) {
 	t.Parallel()
-	first, second := pack(t, "rpm", "v1.0.0"), pack(t, "rpm", "v1.1.0")
+	_, first := pack(t, "v1.0.0")
+	_, second := pack(t, "v1.1.0")
 	h := packaged(t)
 	h.copyIn(first, "/srv/packages/first.rpm")
 	h.copyIn(second, "/srv/packages/second.rpm")

@@ -35,7 +35,7 @@ func newNotifier(env func(string) string) (*notifier, error) {
 	if pid := env("WATCHDOG_PID"); pid == "" || pid == strconv.Itoa(os.Getpid()) {
 		usec, err := strconv.ParseInt(env("WATCHDOG_USEC"), 10, 64)
 		if err == nil && usec > 0 {
-			n.every = time.Duration(usec) * time.Microsecond / 2
+			n.every = time.Duration(usec) * time.Microsecond / 3 // half would leave no room for one that systemd does not get to
 		}
 	}
 	return n, nil

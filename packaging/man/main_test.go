@@ -28,7 +28,7 @@ func TestPagesAreUpToDate(t *testing.T) {
 		}
 		got, err := os.ReadFile(pageName(source))
 		if d := cmp.Diff(want, string(got)); d != "" || err != nil {
-			t.Errorf("run: go run ./packaging/man\n%v %s", err, d)
+			t.Errorf("the page of %s is of older sources; run: make man\n%v %s", pageName(source), err, d)
 		}
 	}
 }

@@ -1,7 +1,11 @@
 package service_test
 
 import (
+	"bufio"
+	"encoding/base64"
 	"fmt"
+	"io"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -9,6 +13,7 @@ import (
 
 	"github.com/ffkeeper/ffkeeper/service"
 	"github.com/ffkeeper/ffkeeper/service/credential"
+	"github.com/ffkeeper/ffkeeper/service/ffmpeg/ffmpegtest"
 	"github.com/ffkeeper/ffkeeper/service/stream"
 )
 
@@ -101,13 +106,64 @@ func TestCredentialIsReadAnewAndFailsTheStartByName(t *testing.T) {
 		mode  os.FileMode
 		value string
 		want  string
-	}{{0o644, "s3cret-3", "its mode is 0644"}, {0o600, "abc", "shorter than 4 bytes"}} {
+	}{{0o644, "s3cret-3", "mode 0644"}, {0o600, "abc", "shorter than 4 bytes"}} {
 		next(bad.mode, bad.value)
 		k.Restart(k.ctx(), "s", service.CallOptions{})
 		s := k.untilState("s", stream.StateFailed)
-		if s.Reason != stream.ReasonBadSetting || !strings.Contains(s.Detail, "s.stream:3: OutputPreset=: cannot read the credential key: ") || !strings.Contains(s.Detail, bad.want) {
+		if s.Reason != stream.ReasonBadSetting || !strings.Contains(s.Detail, "s.stream:3: OutputPreset=: cannot read the credential key, as ") || !strings.Contains(s.Detail, bad.want) {
 			t.Errorf("%s: %s", s.Reason, s.Detail)
 		}
 	}
 	k.hidden("s", "s3cret")
+}
+
+// The servers here tell what they have been sent: that a preset reaches HTTP
+// and Icecast as the manual says.
+func TestPresetsReachProtocolsAndNotTheLog(t *testing.T) {
+	ffmpegtest.Real(t)
+	_, option := credentials(t, map[string]string{"p": "s3cret-source\n", "t": "s3cret-bearer\n"})
+	for name, c := range map[string]struct{ preset, output, want string }{
+		"icecast": {"password=${CREDENTIAL:p}", "icecast://source@ADDRESS/m", "Basic " + base64.StdEncoding.EncodeToString([]byte("source:s3cret-source"))},
+		"http":    {`"headers=Authorization: Bearer ${CREDENTIAL:t}"`, "http://ADDRESS/m", "Authorization: Bearer s3cret-bearer\r\n"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			server, err := net.Listen("tcp", "127.0.0.1:0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer server.Close()
+			got := make(chan string, 1)
+			go func() {
+				conn, err := server.Accept()
+				if err != nil {
+					got <- err.Error()
+					return
+				}
+				defer conn.Close()
+				var head strings.Builder
+				for r := bufio.NewReader(conn); !strings.HasSuffix(head.String(), "\r\n\r\n"); {
+					line, err := r.ReadString('\n')
+					if head.WriteString(line); err != nil {
+						break
+					}
+				}
+				got <- head.String()
+				io.WriteString(conn, "HTTP/1.1 200 OK\r\n\r\n")
+				io.Copy(io.Discard, conn)
+			}()
+			k := newKeeper(t, map[string]string{"s": "Restart=no\nOutputPreset=x " + c.preset + "\n" +
+				"ExecStart=ffmpeg -loglevel repeat+level+debug -re -f lavfi -i sine -c:a libmp3lame -fpre ${PRESET_x} -f mp3 " +
+				strings.Replace(c.output, "ADDRESS", server.Addr().String(), 1)}, option)
+			k.startOK("s")
+			if head := <-got; !strings.Contains(head, c.want) {
+				t.Errorf("got\n%s\nwant %s", head, c.want)
+			}
+			k.hidden("s", "s3cret")
+			k.hidden("s", strings.TrimSpace(strings.TrimPrefix(c.want, "Basic ")))
+			// ffmpeg tells of each option it reads at this log level.
+			if !strings.Contains(k.log.String(), "[redacted]") {
+				t.Error("nothing was redacted: has anything been shown?")
+			}
+		})
+	}
 }

@@ -40,7 +40,13 @@ func TestExamplesVerify(t *testing.T) {
 
 func verify(t *testing.T, tree, file string) {
 	t.Helper()
-	out, err := exec.Command(filepath.Join(tree, "bin/ffkeeperctl"), "verify", file).CombinedOutput()
+	cmd := exec.Command(filepath.Join(tree, "bin/ffkeeperctl"), "verify", file)
+	credentials := t.TempDir()
+	if err := os.WriteFile(filepath.Join(credentials, "studio-key"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cmd.Env = append(os.Environ(), "FFKEEPER_CREDENTIAL_PATH="+credentials)
+	out, err := cmd.CombinedOutput()
 	if err != nil || len(out) > 0 {
 		t.Errorf("ffkeeperctl verify %s: %v\n%s", filepath.Base(file), err, out)
 	}

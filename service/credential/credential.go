@@ -38,7 +38,8 @@ type Store struct {
 var ErrNotFound = fmt.Errorf("there is none: %w", fs.ErrNotExist)
 
 // Read reads the credential of that name, at most Largest bytes. The error
-// does not name it.
+// completes "cannot read it, as ", and puts no colon after a path: what stands
+// after the name of a key and a colon is redacted wherever it is shown.
 func (s *Store) Read(name string) ([]byte, error) {
 	path, err := s.find(name)
 	if err != nil {
@@ -47,10 +48,10 @@ func (s *Store) Read(name string) ([]byte, error) {
 	// A FIFO in its place would block.
 	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK|syscall.O_NOCTTY, 0)
 	if errors.Is(err, fs.ErrPermission) && !s.bySystemd(path) {
-		return nil, fmt.Errorf("%s belongs to somebody else than the keeper; chown %s %s: %w", path, ownName(), path, fs.ErrPermission)
+		return nil, fmt.Errorf("%w, for it belongs to somebody else than the keeper; chown %s %s", fs.ErrPermission, ownName(), path)
 	}
 	if err != nil {
-		return nil, err
+		return nil, cause(err)
 	}
 	defer f.Close()
 	info, err := f.Stat()
@@ -73,7 +74,7 @@ func (s *Store) Look(name string) error {
 	}
 	info, err := os.Stat(path)
 	if err != nil {
-		return err
+		return cause(err)
 	}
 	return s.check(path, info, false)
 }
@@ -94,7 +95,7 @@ func (s *Store) find(name string) (string, error) {
 		case err == nil:
 			return path, s.checkDir(dir)
 		case !errors.Is(err, fs.ErrNotExist):
-			return "", err
+			return "", cause(err)
 		}
 	}
 	if len(dirs) == 0 {
@@ -114,11 +115,11 @@ func (s *Store) checkDir(dir string) error {
 	}
 	info, err := os.Stat(dir)
 	if err != nil {
-		return err
+		return cause(err)
 	}
 	switch {
 	case info.Mode().Perm()&0o022 != 0:
-		return fmt.Errorf("others may write to %s: its mode is %04o; chmod go-w %s", dir, info.Mode().Perm(), dir)
+		return fmt.Errorf("mode %04o lets others write to %s; chmod go-w %[2]s", info.Mode().Perm(), dir)
 	case !ours(info):
 		return fmt.Errorf("%s belongs neither to root nor to the keeper; chown root %[1]s", dir)
 	}
@@ -134,11 +135,11 @@ func (s *Store) check(path string, info fs.FileInfo, owner bool) error {
 	}
 	switch {
 	case !info.Mode().IsRegular():
-		return fmt.Errorf("%s is no regular file", path)
+		return fmt.Errorf("it is no regular file, %s", path)
 	case info.Mode().Perm()&forbidden != 0:
-		return fmt.Errorf("others may read %s: its mode is %04o; chmod 0600 %s", path, info.Mode().Perm(), path)
+		return fmt.Errorf("mode %04o lets others read it; chmod 0600 %s", info.Mode().Perm(), path)
 	case owner && !s.bySystemd(path) && !ours(info):
-		return fmt.Errorf("%s belongs neither to root nor to the keeper; chown %s %[1]s", path, ownName())
+		return fmt.Errorf("it belongs neither to root nor to the keeper; chown %s %s", ownName(), path)
 	}
 	return nil
 }
@@ -147,4 +148,13 @@ func (s *Store) check(path string, info fs.FileInfo, owner bool) error {
 func ours(info fs.FileInfo) bool {
 	st, ok := info.Sys().(*syscall.Stat_t)
 	return ok && (st.Uid == 0 || int(st.Uid) == os.Geteuid())
+}
+
+// cause is err without the path.
+func cause(err error) error {
+	var pe *fs.PathError
+	if errors.As(err, &pe) {
+		return pe.Err
+	}
+	return err
 }

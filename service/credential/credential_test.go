@@ -45,7 +45,7 @@ func TestCredentialsThatOthersCanReadAreRefusedWithTheirMode(t *testing.T) {
 	dir := t.TempDir()
 	s := &Store{Path: []string{dir}}
 	for mode, refused := range map[fs.FileMode]string{
-		0o600: "", 0o400: "", 0o640: "its mode is 0640", 0o604: "its mode is 0604", 0o620: "its mode is 0620", 0o700: "its mode is 0700",
+		0o600: "", 0o400: "", 0o640: "mode 0640", 0o604: "mode 0604", 0o620: "mode 0620", 0o700: "mode 0700",
 	} {
 		file(t, dir, "key", "s3cret", mode)
 		for what, err := range map[string]error{"Look": s.Look("key"), "Read": second(s.Read("key"))} {
@@ -68,7 +68,7 @@ func TestDirectoryThatOthersCanWriteToIsRefusedWithItsMode(t *testing.T) {
 	s := &Store{Path: []string{dir}}
 	for _, mode := range []fs.FileMode{0o775, 0o757} {
 		os.Chmod(dir, mode)
-		if _, err := s.Read("key"); err == nil || !strings.Contains(err.Error(), "its mode is 07") {
+		if _, err := s.Read("key"); err == nil || !strings.Contains(err.Error(), "mode 07") {
 			t.Errorf("%04o: %v", mode, err)
 		}
 	}

@@ -71,10 +71,19 @@ ExecStart=/bin/sh ${PRESET_live} ${CREDENTIAL_FD:key} run
 			if len(r.shim.notes) < 2 {
 				t.Errorf("only %d notes", len(r.shim.notes))
 			}
-			for key, note := range r.shim.notes {
+			told := false
+			for key, packed := range r.shim.notes {
+				note, err := unpack(packed)
+				if err != nil {
+					t.Errorf("%s: %v", key, err)
+				}
+				told = told || bytes.Contains(note, []byte("CREDENTIAL:key"))
 				if bytes.Contains(note, []byte("s3cret")) {
 					t.Errorf("%s: %s", key, note)
 				}
+			}
+			if !told {
+				t.Error("no note names the credential")
 			}
 		}
 		check()

@@ -82,6 +82,7 @@ func TestExamplesOfTheManualLoad(t *testing.T) {
 	env := filepath.Join(tree(t, map[string]string{"lobby.env": "CAMERA=rtsp://10.0.0.7/main\nTARGET=rtmp://cdn.example/app/key\n"}), "lobby.env")
 	files := map[string]string{
 		"etc/camera@lobby.stream": "-> camera@.stream",
+		"etc/studio@lobby.stream": "-> studio@.stream",
 		"etc/slate.stream":        minimal,
 	}
 	for _, e := range examples {

@@ -68,7 +68,7 @@ func (e *environ) credential(d *Definition, name string) (string, *problem) {
 	default:
 		value, err = read(name)
 	}
-	failed := wrong("", "cannot read the credential %s: %v", name, err)
+	failed := wrong("", "cannot read the credential %s, as %v", name, err)
 	failed.err = err
 	switch {
 	case err != nil && e.trial && errors.Is(err, ErrUnsure):

@@ -84,7 +84,7 @@ func TestCredentialsAreReadAnewAtEachStart(t *testing.T) {
 		t.Errorf("got %v, %v", revealed(l.Files), err)
 	}
 	delete(s, "key")
-	if _, err = d.Resolve(noon, nil); !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), "cam1.stream:2: OutputPreset=: cannot read the credential key: ") {
+	if _, err = d.Resolve(noon, nil); !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), "cam1.stream:2: OutputPreset=: cannot read the credential key, as ") {
 		t.Errorf("got %v", err)
 	}
 }
@@ -123,15 +123,15 @@ func TestWrongCredentialsAreNamedAndNotShown(t *testing.T) {
 		"OutputPreset=x y=${CREDENTIAL:empty}":                                "cam1.stream:4: OutputPreset=: the credential empty is empty",
 		"OutputPreset=x y=${CREDENTIAL:long}":                                 "cam1.stream:4: OutputPreset=: the value of y, from the credential long, is too long for a preset: ffmpeg takes 996 bytes",
 		"OutputPreset=x y=${CREDENTIAL:large}":                                "cam1.stream:4: OutputPreset=: the credential large is larger than 8192 bytes",
-		"OutputPreset=x y=${CREDENTIAL:kei}":                                  "cam1.stream:4: OutputPreset=: cannot read the credential kei: ",
+		"OutputPreset=x y=${CREDENTIAL:kei}":                                  "cam1.stream:4: OutputPreset=: cannot read the credential kei, as ",
 		"OutputPreset=x y=${TOKEN}":                                           "cam1.stream:4: OutputPreset=: TOKEN holds a credential and is only for the command's environment; write ${CREDENTIAL:...}",
 		"EnvironmentCredential=A=control":                                     "cam1.stream:4: EnvironmentCredential=: the credential control has control characters",
-		"EnvironmentCredential=A=kei":                                         "cam1.stream:4: EnvironmentCredential=: cannot read the credential kei: ",
+		"EnvironmentCredential=A=kei":                                         "cam1.stream:4: EnvironmentCredential=: cannot read the credential kei, as ",
 		"ExecStart=\nExecStart=program rtmp://x/${TOKEN}":                     "cam1.stream:5: ExecStart=: TOKEN holds a credential, which cannot stand in a command line",
 		"ExecStart=\nExecStart=program $TOKEN":                                "cam1.stream:5: ExecStart=: TOKEN holds a credential, which cannot stand in a command line",
 		"ExecStart=\nExecStart=program rtmp://${CREDENTIAL:key}":              "cam1.stream:5: ExecStart=: a credential cannot stand in a command line, which others can read; write ${CREDENTIAL_FD:...}, OutputPreset=",
 		"ExecStart=\nExecStart=program \\\n ${CREDENTIAL_FD:../key}":          `cam1.stream:6: ExecStart=: "../key" cannot be the name of a credential`,
-		"OnFailure=program ${CREDENTIAL_FD:kei}":                              "cam1.stream:4: OnFailure=: cannot read the credential kei: ",
+		"OnFailure=program ${CREDENTIAL_FD:kei}":                              "cam1.stream:4: OnFailure=: cannot read the credential kei, as ",
 		"OutputPreset=live y=1\nExecStart=\nExecStart=program ${PRESET_liev}": "cam1.stream:6: ExecStart=: there is no variable PRESET_liev; did you mean PRESET_live?",
 		"Description=of ${CREDENTIAL:key}":                                    "cam1.stream:4: Description=: a credential cannot stand here",
 	} {
@@ -186,7 +186,7 @@ func TestTemplatesNameACredentialOfEachInstance(t *testing.T) {
 	if err != nil || launch.Files[0].Reveal() != "y=of-a\n" {
 		t.Errorf("got %+v, %v", launch, err)
 	}
-	if got := texts(b.Errors); !strings.Contains(got, "cannot read the credential key-b: ") {
+	if got := texts(b.Errors); !strings.Contains(got, "cannot read the credential key-b, as ") {
 		t.Errorf("got %q", got)
 	}
 	if e := l.LoadFile(filepath.Join(root, "cam@.stream")); len(e.Errors) > 0 || len(e.Warnings) > 0 {

@@ -100,7 +100,7 @@ func TestCredentialsReachTheServerAndAppearNowhere(t *testing.T) {
 	h.WaitJournal(30*time.Second, "-t", "other", "-g", "it is .redacted.")
 	h.WaitJournal(30*time.Second, "-t", "wrong", "-g", "Input/output error")
 
-	h.searchForCredentials(t, bus)
+	h.searchProcesses(t)
 
 	// The next keeper knows what the last one knew, and starts anew with it.
 	h.Run("systemctl", "restart", "ffkeeper")
@@ -112,7 +112,8 @@ func TestCredentialsReachTheServerAndAppearNowhere(t *testing.T) {
 		return ""
 	})
 	h.Run("ffkeeperctl", "is-active", "studio", "backup", "srt")
-	h.searchForCredentials(t, bus)
+	h.searchProcesses(t)
+	h.searchShown(t, bus)
 
 	// The streams' user, which whoever takes an ffmpeg over is.
 	as := func(argv ...string) Result {
@@ -146,63 +147,66 @@ func TestCredentialsReachTheServerAndAppearNowhere(t *testing.T) {
 	h.Run("ffkeeperctl", "is-active", "studio", "srt")
 }
 
-// searchForCredentials looks through all that we write, show or leave.
-func (h *Host) searchForCredentials(t *testing.T, bus *output) {
+// searchShown looks through all that we write, show or leave.
+func (h *Host) searchShown(t *testing.T, bus *output) {
 	t.Helper()
-	manager := []string{"busctl", "call", "org.ffkeeper1", "/org/ffkeeper1", "org.ffkeeper1.Manager"}
-	shown := map[string]string{
-		"a command line": h.Run("sh", "-c", "for p in $(find /proc -mindepth 1 -maxdepth 1 '(' -user ffkeeper -o -user ffkeeper-streams ')'); do tr '\\0' ' ' <$p/cmdline; echo; done"),
-		"the journal":    h.Run("journalctl", "--no-pager", "--all", "-o", "export"),
-		"the report":     h.Run(append(manager, "GetHealthReport")...),
-		"the objects":    h.Run("busctl", "call", "org.ffkeeper1", "/org/ffkeeper1", "org.freedesktop.DBus.ObjectManager", "GetManagedObjects"),
-		"the bus":        bus.text(),
-		"systemctl":      h.Run("sh", "-c", "systemctl status --no-pager -n 500 ffkeeper ffkeeper-streams; systemctl show ffkeeper ffkeeper-streams"),
-		"list --json":    h.Run("ffkeeperctl", "--json", "list"),
-		"the run files":  h.Run("sh", "-c", "find /run/ffkeeper /run/ffkeeper-streams /run/systemd/units /var/lib/ffkeeper-streams -type f -exec cat {} +"),
-		"verify":         h.Exec("ffkeeperctl", "verify", "--all").Stderr,
-	}
-	for _, name := range []string{"studio", "backup", "srt", "wrong", "other"} {
-		shown["cat "+name] = h.Run("ffkeeperctl", "cat", name)
-		shown["cat --json "+name] = h.Run("ffkeeperctl", "--json", "cat", name)
-		shown["status "+name] = h.Exec("ffkeeperctl", "status", name).Stdout
-		shown["status --json "+name] = h.Exec("ffkeeperctl", "--json", "status", name).Stdout
-		shown["logs "+name] = h.Exec("ffkeeperctl", "logs", name).Stdout
-		shown["lines "+name] = h.Run(append(manager, "GetLines", "su", name, "50")...)
-		shown["health "+name] = h.Run(append(manager, "GetHealth", "s", name)...)
+	shown := map[string]string{"the bus": bus.text()}
+	for what, command := range map[string]string{
+		"the journal":   "journalctl --no-pager --all -o export",
+		"the objects":   "busctl call org.ffkeeper1 /org/ffkeeper1 org.freedesktop.DBus.ObjectManager GetManagedObjects",
+		"the report":    "busctl call org.ffkeeper1 /org/ffkeeper1 org.ffkeeper1.Manager GetHealthReport",
+		"systemctl":     "systemctl status --no-pager -n 500 ffkeeper ffkeeper-streams; systemctl show ffkeeper ffkeeper-streams",
+		"the run files": "echo files:; find /run/ffkeeper /run/ffkeeper-streams /run/systemd/units /var/lib/ffkeeper-streams -type f -exec cat {} +",
+		"list":          "ffkeeperctl --json list; ffkeeperctl list",
+		"verify":        "ffkeeperctl verify --all 2>&1; echo verified",
+		"cat":           "ffkeeperctl cat studio backup srt wrong other; ffkeeperctl --json cat studio backup srt wrong other",
+		"status":        "ffkeeperctl status studio backup srt wrong other; ffkeeperctl --json status studio backup srt wrong other",
+		"logs":          "ffkeeperctl logs -n 1000 studio backup srt wrong other",
+		"lines":         "for s in studio backup srt wrong other; do busctl call org.ffkeeper1 /org/ffkeeper1 org.ffkeeper1.Manager GetLines su $s 50; done",
+	} {
+		shown[what] = h.Exec("sh", "-c", command).Stdout
 	}
 	for what, text := range shown {
-		for _, secret := range []string{studioKey, backupKey, passphrase, filed, inEnviron} {
-			for line := range strings.Lines(text) {
+		if strings.TrimSpace(text) == "" {
+			t.Errorf("%s is empty: has anything been searched?", what)
+		}
+		for line := range strings.Lines(text) {
+			for _, secret := range []string{studioKey, backupKey, passphrase, filed, inEnviron} {
 				if strings.Contains(line, secret) {
 					t.Errorf("%s is in %s: %s", secret, what, line)
 				}
 			}
 		}
-		if strings.TrimSpace(text) == "" && what != "verify" && !strings.HasPrefix(what, "logs") && what != "the run files" {
-			t.Errorf("%s is empty: has anything been searched?", what)
+	}
+	for what, mark := range map[string]string{"the bus": "studio", "the journal": "[redacted]", "the objects": "/dev/fd/4", "cat": "${CREDENTIAL:studio-key}", "status": "/dev/fd/4"} {
+		if !strings.Contains(shown[what], mark) {
+			t.Errorf("no %s in %s: has anything been searched?", mark, what)
 		}
 	}
-	if !strings.Contains(shown["a command line"], "-fpre /dev/fd/4") || !strings.Contains(shown["the journal"], "[redacted]") {
-		t.Error("no preset in a command line, or nothing redacted: has anything been searched?")
+}
+
+// searchProcesses looks at what others can see of the processes, and at what
+// the shim holds, notes for the next keeper too.
+func (h *Host) searchProcesses(t *testing.T) {
+	t.Helper()
+	all := func(file string) string {
+		return h.Run("sh", "-c", "for p in $(find /proc -mindepth 1 -maxdepth 1 '(' -user ffkeeper -o -user ffkeeper-streams ')'); do tr '\\0' ' ' <$p/"+file+"; echo; done")
 	}
-	// But for the one in its environment nobody's environment has one, and
-	// what the shim holds, notes for the next keeper too, has none.
-	environ := h.Run("sh", "-c", "for p in $(find /proc -mindepth 1 -maxdepth 1 '(' -user ffkeeper -o -user ffkeeper-streams ')'); do tr '\\0' ' ' <$p/environ; echo; done")
-	shim := h.Property("ffkeeper-streams", "MainPID")
-	memory := h.memory(t, shim)
-	if !bytes.Contains(memory, []byte("/etc/ffkeeper/streams.d")) && !bytes.Contains(memory, []byte("studio.stream")) {
+	commands, environ := all("cmdline"), all("environ")
+	if strings.Count(commands, "-fpre /dev/fd/4") < 3 || !strings.Contains(environ, "FFKEEPER_STREAM=studio") {
+		t.Errorf("no presets in\n%s, or no stream in an environment: has anything been searched?", commands)
+	}
+	memory := h.memory(t, h.Property("ffkeeper-streams", "MainPID"))
+	if !bytes.Contains(memory, []byte("studio.stream")) {
 		t.Error("the shim's memory knows no stream: has it been read?")
 	}
 	for _, secret := range []string{studioKey, backupKey, passphrase, filed} {
-		if strings.Contains(environ, secret) {
-			t.Errorf("%s is in an environment", secret)
-		}
-		if bytes.Contains(memory, []byte(secret)) {
-			t.Errorf("%s is in the shim's memory", secret)
+		if strings.Contains(commands+environ, secret) || bytes.Contains(memory, []byte(secret)) {
+			t.Errorf("%s is in a command line, an environment or the shim's memory", secret)
 		}
 	}
-	if strings.Count(environ, inEnviron) != 1 {
-		t.Errorf("the one in an environment is in %d", strings.Count(environ, inEnviron))
+	if strings.Contains(commands, inEnviron) || strings.Count(environ, inEnviron) != 1 {
+		t.Errorf("what is for one environment is in a command line, or in %d environments", strings.Count(environ, inEnviron))
 	}
 }
 

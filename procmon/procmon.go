@@ -1,7 +1,8 @@
 // Package procmon tells what the kernel knows of a stream's processes, of
 // their cgroup, of the pressure on it and on the host, and of the clocks.
 //
-// /proc is read through github.com/prometheus/procfs. Added to it are the
+// What is read now and then comes through github.com/prometheus/procfs; what is
+// read of every process every few seconds is read here. Added to it are the
 // tree of descendants, for a stream may be a shell that runs two ffmpegs; the
 // CPU clock of a process, for the ticks in /proc/PID/stat are 10 ms and a
 // small stream uses fewer than one between two looks; and the choice of what
@@ -21,7 +22,6 @@ import (
 	"errors"
 	"time"
 
-	"github.com/prometheus/procfs"
 	"golang.org/x/sys/unix"
 )
 
@@ -54,12 +54,12 @@ type Usage struct {
 type Sampler struct {
 	pid   int
 	start uint64
-	fs    procfs.FS
 	err   error // NewSampler's, or ErrGone
 
 	at      time.Time // of the last sample
 	account account
 	reader  reader
+	file    fileReader
 
 	// Of the sample under way; kept for their memory.
 	looks []look
@@ -78,9 +78,7 @@ type found struct {
 // Sample says so.
 func NewSampler(pid int) *Sampler {
 	s := &Sampler{pid: pid, seen: make(map[int]bool, 1)}
-	if s.fs, s.err = procfs.NewDefaultFS(); s.err == nil {
-		s.start, s.err = startTime(s.fs, pid)
-	}
+	s.start, s.err = StartTime(pid)
 	return s
 }
 
@@ -133,24 +131,24 @@ func (s *Sampler) look() (rss uint64, threads, processes int, err error) {
 			continue // it has got another parent meanwhile
 		}
 		s.seen[pid] = true
-		stat, err := readStat(s.fs, pid)
+		stat, err := s.file.readStat(pid)
 		switch {
 		case err != nil && !errors.Is(err, ErrGone):
 			return 0, 0, 0, err
-		case err != nil || start != 0 && stat.Starttime != start:
+		case err != nil || start != 0 && stat.start != start:
 			if pid == s.pid {
 				return 0, 0, 0, gone(pid)
 			}
 			continue
-		case pid == s.pid && exited(stat):
+		case pid == s.pid && stat.exited():
 			return 0, 0, 0, gone(pid)
 		}
 		l := s.newLook(pid, stat)
-		if !exited(stat) {
-			rss += uint64(stat.ResidentMemory())
-			threads += stat.NumThreads
+		if !stat.exited() {
+			rss += stat.residentMemory
+			threads += stat.threads
 			processes++
-			children, err := s.reader.children(pid, l.threads.due(stat.NumThreads), &l.threads)
+			children, err := s.reader.children(pid, l.threads.due(stat.threads), &l.threads)
 			if err != nil {
 				return 0, 0, 0, err
 			}
@@ -171,13 +169,13 @@ func (s *Sampler) addOrphans() {
 	}
 }
 
-func (s *Sampler) newLook(pid int, stat procfs.ProcStat) look {
+func (s *Sampler) newLook(pid int, stat stat) look {
 	l := look{
 		pid:    pid,
-		ppid:   stat.PPID,
-		start:  stat.Starttime,
+		ppid:   stat.ppid,
+		start:  stat.start,
 		self:   cpuTime(pid, stat),
-		reaped: time.Duration(stat.CUTime+stat.CSTime) * tick,
+		reaped: stat.reaped,
 	}
 	if old, known := s.account.known[pid]; known && old.start == l.start {
 		l.threads = old.threads
@@ -191,11 +189,11 @@ func (s *Sampler) newLook(pid int, stat procfs.ProcStat) look {
 // too. The kernel has it in nanoseconds for anybody who asks, in the form of
 // a clock, in a fiftieth of the time that a file takes
 // (clock_getcpuclockid(3)); else there are the ticks of stat.
-func cpuTime(pid int, stat procfs.ProcStat) time.Duration {
+func cpuTime(pid int, stat stat) time.Duration {
 	const cpuclockSched = 2 // time on a CPU, of the whole process
 	var t unix.Timespec
 	if err := unix.ClockGettime(int32(^pid<<3|cpuclockSched), &t); err != nil {
-		return time.Duration(stat.UTime+stat.STime) * tick
+		return stat.user + stat.system
 	}
 	return time.Duration(t.Nano())
 }

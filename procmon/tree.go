@@ -7,7 +7,6 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/prometheus/procfs"
 	"golang.org/x/sys/unix"
 )
 
@@ -16,11 +15,7 @@ import (
 // or begun meanwhile may be missing. The error is ErrGone if there is no such
 // process.
 func Descendants(pid int) ([]int, error) {
-	fs, err := procfs.NewDefaultFS()
-	if err != nil {
-		return nil, err
-	}
-	if _, err := startTime(fs, pid); err != nil {
+	if _, err := StartTime(pid); err != nil {
 		return nil, err
 	}
 	var r reader
@@ -45,30 +40,9 @@ func Descendants(pid int) ([]int, error) {
 // since boot: with the pid it names a process for good. The error is ErrGone
 // if there is no such process.
 func StartTime(pid int) (uint64, error) {
-	fs, err := procfs.NewDefaultFS()
-	if err != nil {
-		return 0, err
-	}
-	return startTime(fs, pid)
-}
-
-func startTime(fs procfs.FS, pid int) (uint64, error) {
-	stat, err := readStat(fs, pid)
-	return stat.Starttime, err
-}
-
-func readStat(fs procfs.FS, pid int) (procfs.ProcStat, error) {
-	proc, err := fs.Proc(pid)
-	if err == nil {
-		var stat procfs.ProcStat
-		if stat, err = proc.Stat(); err == nil {
-			return stat, nil
-		}
-	}
-	if vanished(err) {
-		return procfs.ProcStat{}, gone(pid)
-	}
-	return procfs.ProcStat{}, fmt.Errorf("cannot look at process %d: %w", pid, err)
+	var r fileReader
+	stat, err := r.readStat(pid)
+	return stat.start, err
 }
 
 // vanished tells the errors that opening and reading a file of an ended
@@ -78,12 +52,6 @@ func vanished(err error) bool {
 }
 
 func gone(pid int) error { return fmt.Errorf("process %d: %w", pid, ErrGone) }
-
-// exited tells a zombie. A main thread may end before the others: its state
-// is Z then too.
-func exited(stat procfs.ProcStat) bool {
-	return stat.State == "X" || stat.State == "Z" && stat.NumThreads <= 1
-}
 
 // sinceBoot is the clock of start times.
 func sinceBoot() time.Duration {

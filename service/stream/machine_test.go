@@ -13,7 +13,7 @@ import (
 
 // bench drives a machine on a clock of its own.
 type bench struct {
-	t    *testing.T
+	t    testing.TB
 	m    *machine
 	now  time.Time
 	acts []string // names of the actions of the last step, logs left out
@@ -45,7 +45,7 @@ func simpleDef(change ...func(*streamfile.Definition)) *streamfile.Definition {
 	}}, change...)...)
 }
 
-func newBench(t *testing.T, def *streamfile.Definition) *bench {
+func newBench(t testing.TB, def *streamfile.Definition) *bench {
 	return &bench{t: t, m: newMachine("cam1", def, "", epoch, func() float64 { return 0 }), now: epoch, pid: 100}
 }
 

@@ -311,14 +311,31 @@ func (k *Keeper) route(ev shim.Event) {
 	case shim.Empty:
 		name = ev.Stream
 	}
+	owner := stream.OwnerOf(name)
 	k.mu.RLock()
-	m := k.set[stream.OwnerOf(name)]
+	m := k.set[owner]
 	k.mu.RUnlock()
+	if m == nil && k.leftFor(owner, ev) {
+		return
+	}
 	if m != nil {
 		m.ShimEvent(ev)
 	} else if ev, ok := ev.(shim.Exited); ok {
 		k.link.Forget(ev.ID)
 	}
+}
+
+// leftFor keeps an event for a stream that an earlier keeper left and that has
+// not been added here yet.
+func (k *Keeper) leftFor(name string, ev shim.Event) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if m := k.set[name]; m != nil { // it has been, at this moment
+		m.ShimEvent(ev)
+		return true
+	}
+	in := k.inherited[name]
+	return in != nil && in.Add(ev)
 }
 
 func (k *Keeper) shimLost() {

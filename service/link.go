@@ -49,7 +49,7 @@ type link struct {
 	back    func()
 
 	client atomic.Pointer[connection]
-	number uint64 // of the newest connection; only open touches it
+	number uint64 // of the newest connection; only dial touches it
 	closed atomic.Bool
 	failed chan error // capacity 1: the keeper cannot go on
 
@@ -58,9 +58,18 @@ type link struct {
 	early []shim.Event // in the meantime
 }
 
-// open connects. Events are held back until deliver, so that whom they are
-// about can be made first.
+// open connects for the first time.
 func (l *link) open(ctx context.Context) error {
+	c, err := l.dial(ctx)
+	if err == nil {
+		l.client.Store(c)
+	}
+	return err
+}
+
+// dial connects. Events are held back until deliver, so that whom they are
+// about can be made first.
+func (l *link) dial(ctx context.Context) (*connection, error) {
 	l.mu.Lock()
 	l.wait, l.early = true, nil
 	l.mu.Unlock()
@@ -68,10 +77,9 @@ func (l *link) open(ctx context.Context) error {
 	number := l.number
 	c, err := l.connect(ctx, func(ev shim.Event) { l.handle(number, ev) })
 	if err != nil {
-		return err
+		return nil, err
 	}
-	l.client.Store(&connection{c, number})
-	return nil
+	return &connection{c, number}, nil
 }
 
 // handle takes the shim's events, on its reader's goroutine.
@@ -141,13 +149,18 @@ func (l *link) run(ctx context.Context) {
 		}
 		l.log.Error("the shim is gone", "error", l.client.Load().Err())
 		l.lost()
-		if !l.reopen(ctx) {
+		c := l.redial(ctx)
+		if c == nil {
 			return
 		}
-		if err := l.renewed(); err != nil {
+		// Only then: whoever uses it before might start a second process of
+		// what still runs, or overwrite what is noted of it.
+		if err := c.renewed(); err != nil {
+			c.Close()
 			l.failed <- err
 			return
 		}
+		l.client.Store(c)
 		l.deliver()
 		l.client.Load().Release()
 		l.log.Info("connected to a new shim")
@@ -159,8 +172,8 @@ func (l *link) run(ctx context.Context) {
 // has nothing. The same one, of which only the connection was lost, still has
 // every process, and the streams here know no longer which; a keeper that
 // starts anew takes them over as they are.
-func (l *link) renewed() error {
-	for _, held := range l.client.Load().Hello().Children {
+func (c *connection) renewed() error {
+	for _, held := range c.Hello().Children {
 		if !held.Empty {
 			return fmt.Errorf("the connection to the shim was lost, and the shim was not: it still holds process %d of %s", held.PID, held.Stream)
 		}
@@ -168,16 +181,17 @@ func (l *link) renewed() error {
 	return nil
 }
 
-func (l *link) reopen(ctx context.Context) bool {
+// redial connects to the next shim there is; nil: ctx has ended.
+func (l *link) redial(ctx context.Context) *connection {
 	for wait := linkRetryFirst; ; wait = min(2*wait, linkRetryMost) {
-		err := l.open(ctx)
+		c, err := l.dial(ctx)
 		if err == nil {
-			return true
+			return c
 		}
 		l.log.Error("cannot reach a shim", "error", err, "retry_in", wait)
 		select {
 		case <-ctx.Done():
-			return false
+			return nil
 		case <-time.After(wait):
 		}
 	}

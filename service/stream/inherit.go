@@ -54,6 +54,29 @@ func Inheritances(notes map[string][]byte, children []*shim.Held) map[string]*In
 	return all
 }
 
+// Add notes what the shim has reported since; false: of nothing that is in it.
+func (in *Inheritance) Add(ev shim.Event) bool {
+	all := in.Jobs
+	if in.Held != nil {
+		all = append([]*shim.Held{in.Held}, all...)
+	}
+	for _, held := range all {
+		switch ev := ev.(type) {
+		case shim.Exited:
+			if held.ID == ev.ID {
+				held.Exited = &ev
+				return true
+			}
+		case shim.Empty:
+			if held.ID == ev.ID {
+				held.Empty = true
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // Definition is the one the process was started with, bound to l; nil: none,
 // or it cannot be read.
 func (in *Inheritance) Definition(l *streamfile.Loader) *streamfile.Definition {

@@ -28,9 +28,10 @@ func FuzzLoad(f *testing.F) {
 	f.Add([]byte("\ufeff[Stream]\r\nExecStart=program \\\r\n# x\r\n ${NAME} $A ${A} \"x y\" \\x41 $$\r\n"), []byte("A='b c' # d\n"))
 	f.Add([]byte("[Stream]\nExecStart=\nCommandBuilder=:b $x\nOnFailure=stream:${NAME}x\nRestartSec=1min 2s\nLimitNICE=+5:-5\nCPUAffinity=0-8191\n"), []byte(""))
 	f.Add([]byte("[Stream\nExecStart\n=\n[x]\nTimeoutStopSec=1y\n[Stream]\nenvironment=A\nEnvironment=A=1 \"B=2\n"), []byte("\x00"))
+	f.Add([]byte("[Stream]\nEnvironmentCredential=T=k-${NAME}\nOutputPreset=p a:b=\"x${CREDENTIAL:k${A}} ${T}\" c=$$\nExecStart=x ${PRESET_p} $PRESET_p ${CREDENTIAL_FD:k} ${CREDENTIAL_FD:${NAME}}\n"), []byte("A=1\n"))
 	root := f.TempDir()
 	env := filepath.Join(root, "env")
-	h := newHost(&Loader{LookPath: found})
+	h := newHost(&Loader{LookPath: found, Credential: func(name string) ([]byte, error) { return []byte("of " + name), nil }})
 	f.Fuzz(func(t *testing.T, text, variables []byte) {
 		b := newBuilder("cam1", h)
 		b.file("/etc/cam1.stream", text)

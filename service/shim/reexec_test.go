@@ -157,7 +157,7 @@ func TestReexecRefusesABadProgram(t *testing.T) {
 		script("other", "#!/bin/sh\necho ffkeeper-shim 99\n"):                     "answers",
 		script("newer", "#!/bin/sh\necho ffkeeper-shim protocol 1-3 state 2-3\n"): "state 2 to 3",
 		script("rubbish", "\x7fELF rubbish"):                                      "exec format error",
-		script("mute", "#!/bin/sh\nexec >&-; sleep 30 & wait"):                  "not start",
+		script("mute", "#!/bin/sh\nexec >&-; sleep 30 & wait"):                    "not start",
 	} {
 		t.Run(filepath.Base(program), func(t *testing.T) {
 			if filepath.Base(program) == "mute" && testing.Short() {

@@ -94,8 +94,8 @@ func TestCrashesLeaveNothingBehind(t *testing.T) {
 		return fds, goroutines, m.HeapAlloc
 	}
 	fds1, goroutines1, heap1 := figures(200)
-	fds2, goroutines2, heap2 := figures(2200)
-	t.Logf("after 200 restarts %d fds, %d goroutines, heap %d; after 2200 %d, %d, %d", fds1, goroutines1, heap1, fds2, goroutines2, heap2)
+	fds2, goroutines2, heap2 := figures(1200)
+	t.Logf("after 200 restarts %d fds, %d goroutines, heap %d; after 1200 %d, %d, %d", fds1, goroutines1, heap1, fds2, goroutines2, heap2)
 	if fds2 > fds1+8 || goroutines2 > goroutines1+8 || heap2 > heap1+1<<20 {
 		t.Errorf("fds %d to %d, goroutines %d to %d, heap %d to %d", fds1, fds2, goroutines1, goroutines2, heap1, heap2)
 	}

@@ -355,7 +355,7 @@ func TestLeftoversThatGoLateLeaveTheDelayInForce(t *testing.T) {
 	b.wait(4*time.Second).step(evEmpty{}).is(StateRestarting, HealthDown, ReasonExitCode)
 	b.wait(50*time.Second - 1).did().wait(1).did("actSpawn")
 	// A start by hand ends the delay, and a lost shim leaves it.
-	b = newBench(t, minute).running().step(evExited{exit{code: 1}}).wait(6*time.Second).step(evStart{}).step(evEmpty{}).did("actForget", "actSpawn")
+	newBench(t, minute).running().step(evExited{exit{code: 1}}).wait(6*time.Second).step(evStart{}).step(evEmpty{}).did("actForget", "actSpawn")
 	b = newBench(t, minute).running().step(evExited{exit{code: 1}}).wait(10*time.Second).step(evShimLost{}).is(StateRestarting, HealthDown, ReasonExitCode)
 	b.step(evShimBack{}).wait(50*time.Second - 1).did().wait(1).did("actSpawn")
 }

@@ -234,7 +234,7 @@ func TestAStartTimeoutCountsFromTheStartThoughNobodyWasThere(t *testing.T) {
 		r.keeper() // which gives it one more time-out from now
 		time.Sleep(30*time.Second - 1)
 		r.is(StateStarting)
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		synctest.Wait()
 		if s := r.Core(); s.Reason != ReasonStartTimeout {
 			t.Errorf("%s/%s", s.State, s.Reason)
@@ -267,7 +267,7 @@ func TestAStallIsJudgedAfterATimeOfGrace(t *testing.T) {
 		r.keeper()
 		time.Sleep(time.Minute - 1)
 		r.is(StateRunning)
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		synctest.Wait()
 		if s := r.Core(); s.Reason != ReasonStalled {
 			t.Errorf("%s/%s", s.State, s.Reason)

@@ -279,7 +279,7 @@ func TestAKillThatWasNotSentIsSentAndGivenItsTime(t *testing.T) {
 		r.keeper()
 		time.Sleep(2*time.Second - 1)
 		r.is(StateStopping) // not a zombie, because the exit was long ago
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		r.is(StateStopped)
 		r.sane(0)
 	})
@@ -702,7 +702,7 @@ func TestAHookGoesOnUnderTheNextKeeper(t *testing.T) {
 				r.sane(2)
 				time.Sleep(30*time.Second - 1)
 				r.sane(2)
-				time.Sleep(1) // its time limit counts from its start
+				time.Sleep(time.Nanosecond) // its time limit counts from its start
 				r.sane(1)
 				r.runsOn(1002)
 			}, hook)

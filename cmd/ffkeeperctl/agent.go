@@ -15,7 +15,7 @@ import (
 // returned ends the agent.
 func (a *app) startAgent(ctx context.Context) func() {
 	none := func() {}
-	if _, terminal := terminalOf(a.in); !terminal || a.noAsk || os.Geteuid() == 0 || a.bus != "system" {
+	if _, terminal := terminalOf(a.in); !terminal || a.noAsk || len(a.hosts) > 0 || os.Geteuid() == 0 || a.bus != "system" {
 		return none
 	}
 	program, err := exec.LookPath("pkttyagent")

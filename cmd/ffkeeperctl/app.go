@@ -21,6 +21,8 @@ type app struct {
 	now      func() time.Time
 
 	bus      string
+	host     string   // of the flag
+	hosts    []string // that it names; none: this one
 	stateDir string
 	json     bool
 	color    string

@@ -2,7 +2,6 @@ package main
 
 import (
 	"cmp"
-	"context"
 	"slices"
 
 	"github.com/spf13/cobra"
@@ -17,10 +16,10 @@ error line. Exit code 0 only if every one of them that is wanted is healthy
 (ok, or unknown for a simple command), else 1. With -q only the exit code
 tells.`,
 		ValidArgsFunction: a.completeStreams,
-		RunE: a.withKeeper(func(ctx context.Context, k *keeper, args []string) error {
-			all, err := k.views(ctx)
+		RunE: func(cmd *cobra.Command, args []string) error {
+			all, err := a.reports(cmd.Context())
 			if err != nil {
-				return err
+				return fail(err)
 			}
 			picked, missing := a.pick(args, all)
 			slices.SortStableFunc(picked, func(x, y *view) int { return cmp.Compare(healthRank(x), healthRank(y)) })
@@ -33,14 +32,14 @@ tells.`,
 			}
 			switch {
 			case err != nil:
-				return err
+				return fail(err)
 			case missing:
 				return code(exitNoSuch)
 			case countUnhealthy(picked) > 0:
 				return code(exitFailure)
 			}
 			return nil
-		}),
+		},
 	}
 	c.Flags().BoolVarP(&a.full, "full", "l", false, "do not cut lines at the width of the terminal")
 	return c

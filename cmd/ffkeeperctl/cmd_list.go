@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"slices"
 
 	"github.com/spf13/cobra"
@@ -17,10 +16,10 @@ func (a *app) listCommand() *cobra.Command {
 it runs, restarts since the stream was loaded, description.`,
 		Aliases:           []string{"ls", "list-streams"},
 		ValidArgsFunction: a.completeStreams,
-		RunE: a.withKeeper(func(ctx context.Context, k *keeper, args []string) error {
-			all, err := k.views(ctx)
+		RunE: func(cmd *cobra.Command, args []string) error {
+			all, err := a.reports(cmd.Context())
 			if err != nil {
-				return err
+				return fail(err)
 			}
 			picked := all
 			if len(args) > 0 {
@@ -31,18 +30,23 @@ it runs, restarts since the stream was loaded, description.`,
 			}
 			if len(states) > 0 {
 				picked = slices.DeleteFunc(slices.Clone(picked), func(v *view) bool {
-					return !slices.Contains(states, v.State) && !slices.Contains(states, v.Health)
+					return !v.unreachable() && !slices.Contains(states, v.State) && !slices.Contains(states, v.Health)
 				})
 			}
 			if a.json {
-				return a.printJSON(orEmpty(picked))
+				err = a.printJSON(orEmpty(picked))
+			} else {
+				lines := renderList(picked, localeGlyphs())
+				if a.quiet {
+					lines = lines[:len(lines)-2] // without the footer
+				}
+				err = a.print(lines...)
 			}
-			lines := renderList(picked, localeGlyphs())
-			if a.quiet {
-				lines = lines[:len(lines)-2] // without the footer
+			if err == nil && anyUnreachable(picked) {
+				return code(exitFailure)
 			}
-			return a.print(lines...)
-		}),
+			return fail(err)
+		},
 	}
 	c.Flags().StringSliceVar(&states, "state", nil, "only streams of this state or health (several: running,degraded)")
 	c.Flags().BoolVar(&failed, "failed", false, "the same as --state=failed")
@@ -59,5 +63,5 @@ func filterByPatterns(all []*view, args []string) []*view {
 		names[i] = v.Name
 	}
 	found, _ := expand(args, names)
-	return slices.DeleteFunc(slices.Clone(all), func(v *view) bool { return !slices.Contains(found, v.Name) })
+	return slices.DeleteFunc(slices.Clone(all), func(v *view) bool { return !slices.Contains(found, v.Name) && !v.unreachable() })
 }

@@ -21,7 +21,7 @@ func (a *app) logsCommand() *cobra.Command {
 		Long: `Show the journal of streams: their own lines and what the keeper did with them,
 as journalctl FFKEEPER_STREAM=NAME does (whose own options do all the rest).
 Where there is no journal, or the keeper does not write to it, the last lines
-that the keeper kept, at most 50, are shown.`,
+that the keeper kept, at most 50, are shown; so they are of another host (-H).`,
 		Args:              needNames,
 		ValidArgsFunction: a.completeStreams,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -54,7 +54,7 @@ func (a *app) logs(ctx context.Context, args []string, f logsFlags) error {
 	k, known, err := a.connectNames(ctx)
 	if err != nil {
 		// without a keeper the journal still knows what was
-		if names := plainNames(args); names != nil && journalHas(ctx, names, time.Time{}) {
+		if names := plainNames(args); names != nil && len(a.hosts) == 0 && journalHas(ctx, names, time.Time{}) {
 			return a.journalctl(ctx, names, f)
 		}
 		return err
@@ -66,6 +66,9 @@ func (a *app) logs(ctx context.Context, args []string, f logsFlags) error {
 	}
 	if len(unknown) > 0 {
 		return code(exitNoSuch)
+	}
+	if len(a.hosts) > 0 { // the journal is there
+		return a.keptLines(ctx, k, names, f)
 	}
 	inJournal, err := a.logsToJournal(ctx, k, names)
 	if err != nil {

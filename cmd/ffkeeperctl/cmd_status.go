@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"slices"
 
 	"github.com/spf13/cobra"
 )
@@ -19,6 +20,9 @@ Exit code, as with systemctl: 0 running (or starting, stopping), 3 not running,
 Without a name: 0.`,
 		ValidArgsFunction: a.completeStreams,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(a.hosts) > 1 {
+				return fail(a.statusOfFleet(cmd.Context(), args, lines))
+			}
 			k, err := a.connect(cmd.Context())
 			if err != nil {
 				return withCode(err, exitUnknown)
@@ -45,12 +49,66 @@ func (a *app) status(ctx context.Context, k *keeper, args []string, n uint32) er
 		return a.print(renderOverview(o, all, a.now(), localeGlyphs())...)
 	}
 	picked, missing := a.pick(args, all)
-	exit := exitOK
-	var out []line
-	for i, v := range picked {
+	for _, v := range picked {
 		if err := k.complete(ctx, v, n); err != nil {
 			return err
 		}
+	}
+	return a.printStatus(picked, missing, len(args) > 0)
+}
+
+// statusOfFleet is status of several hosts, one below the other.
+func (a *app) statusOfFleet(ctx context.Context, args []string, n uint32) error {
+	f := a.newFleet()
+	defer f.close()
+	overviews := make([]overview, len(f.links))
+	all := f.views(ctx, true, func(ctx context.Context, i int, k *keeper, streams []*view) (err error) {
+		if len(args) == 0 && !a.json {
+			overviews[i], err = k.overview(ctx)
+			return err
+		}
+		wanted := streams
+		if len(args) > 0 {
+			wanted = filterByPatterns(streams, args)
+		}
+		for _, v := range wanted {
+			if err := k.complete(ctx, v, n); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if len(args) > 0 || a.json {
+		picked, missing := a.pick(args, all)
+		return a.printStatus(picked, missing, len(args) > 0)
+	}
+	var out []line
+	for i, l := range f.links {
+		if i > 0 {
+			out = append(out, nil)
+		}
+		if l.keeper == nil {
+			out = append(out, renderUnreachable(l.unreachable(), localeGlyphs())...)
+			continue
+		}
+		streams := slices.DeleteFunc(slices.Clone(all), func(v *view) bool { return v.Host != l.host })
+		out = append(out, renderOverview(overviews[i], streams, a.now(), localeGlyphs())...)
+	}
+	err := a.print(out...)
+	if err == nil && anyUnreachable(all) {
+		return code(exitUnknown)
+	}
+	return err
+}
+
+// printStatus prints streams that are completed, and answers the exit code.
+func (a *app) printStatus(picked []*view, missing, named bool) error {
+	exit := exitOK
+	var out []line
+	for i, v := range picked {
 		if !v.active() && exit == exitOK {
 			exit = exitNotRunning
 		}
@@ -59,6 +117,7 @@ func (a *app) status(ctx context.Context, k *keeper, args []string, n uint32) er
 		}
 		out = append(out, renderStatus(v, a.now(), localeGlyphs())...)
 	}
+	var err error
 	if a.json {
 		err = a.printJSON(orEmpty(picked))
 	} else {
@@ -67,10 +126,10 @@ func (a *app) status(ctx context.Context, k *keeper, args []string, n uint32) er
 	switch {
 	case err != nil:
 		return err
-	case len(args) == 0:
-		return nil
-	case missing:
+	case missing, anyUnreachable(picked):
 		return code(exitUnknown)
+	case !named:
+		return nil
 	}
 	return code(exit)
 }

@@ -52,6 +52,9 @@ Not on a terminal the table is printed again and again.`,
 
 func (a *app) top(ctx context.Context, patterns []string, f topFlags) error {
 	feed := &topFeed{app: a, patterns: patterns}
+	if len(a.hosts) > 1 {
+		feed.fleet = a.newFleet()
+	}
 	defer feed.close()
 	// the first look fails as any command does; later ones are waited out
 	if err := feed.look(ctx); err != nil {
@@ -98,6 +101,7 @@ type topFeed struct {
 	app      *app
 	patterns []string
 	keeper   *keeper
+	fleet    *fleet  // instead, of several hosts
 	streams  []*view // the last report
 	note     string  // why it is not of now, "" if it is
 }
@@ -106,6 +110,11 @@ type topFeed struct {
 const lookTimeout = 5 * time.Second
 
 func (f *topFeed) look(ctx context.Context) error {
+	if f.fleet != nil {
+		// Only at first are hosts waited for; each says for itself that it is away.
+		f.take(f.fleet.views(ctx, f.streams == nil, nil))
+		return ctx.Err()
+	}
 	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()
 	err := f.fetch(ctx)
@@ -130,16 +139,23 @@ func (f *topFeed) fetch(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	f.take(streams)
+	return nil
+}
+
+func (f *topFeed) take(streams []*view) {
 	if len(f.patterns) > 0 {
 		streams = filterByPatterns(streams, f.patterns)
 	}
 	f.streams = streams
-	return nil
 }
 
 func (f *topFeed) close() {
 	if f.keeper != nil {
 		f.keeper.close()
 		f.keeper = nil
+	}
+	if f.fleet != nil {
+		f.fleet.close()
 	}
 }

@@ -58,6 +58,9 @@ func (a *app) completeStreams(cmd *cobra.Command, args []string, begun string) (
 	if parent == nil {
 		parent = context.Background()
 	}
+	if a.host != "" { // nobody wants ssh to be run by the Tab key
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
 	ctx, cancel := context.WithTimeout(parent, completionTimeout)
 	defer cancel()
 	var out []string

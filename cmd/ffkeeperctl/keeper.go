@@ -24,6 +24,9 @@ func (a *app) connect(ctx context.Context) (*keeper, error) {
 		c   *client.Client
 		err error
 	}
+	if len(a.hosts) > 0 {
+		return a.connectHost(ctx, a.hosts[0])
+	}
 	stateDir := a.stateDir
 	if stateDir == "" {
 		stateDir = usualStateDir()

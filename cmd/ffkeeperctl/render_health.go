@@ -11,10 +11,11 @@ func renderHealth(streams []*view, g glyphs) []line {
 	var rows [][]line
 	for _, v := range streams {
 		rows = append(rows, []line{
-			{v.dot(g), {plain, " " + v.Name}},
+			nameCell(v, g),
 			styled(v.healthStyle(), v.Health), styled(v.stateStyle(), v.State), text(why(v)),
 		})
 	}
+	columns, rows = withHosts(streams, columns, rows)
 	out := table(columns, rows, under)
 	return append(out, nil, verdict(streams))
 }

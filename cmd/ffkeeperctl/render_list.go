@@ -16,20 +16,68 @@ func renderList(streams []*view, g glyphs) []line {
 	}
 	rows := make([][]line, 0, len(streams))
 	for _, v := range streams {
-		name := line{v.dot(g), {plain, " " + v.Name}}
+		name := nameCell(v, g)
 		rows = append(rows, []line{
 			name, styled(v.stateStyle(), v.State), styled(v.healthStyle(), v.Health), text(v.Reason),
 			text(pidText(v)), text(uptimeText(v)), text(strconv.FormatUint(uint64(v.RestartCount), 10)),
-			text(v.Description),
+			text(about(v)),
 		})
 	}
+	columns, rows = withHosts(streams, columns, rows)
 	out := table(columns, rows, under)
 	return append(out, nil, text(tally(streams)+"."))
 }
 
-// tally counts streams by what a person wants to know first: "12 streams:
+// nameCell is the first cell of a stream's row.
+func nameCell(v *view, g glyphs) line {
+	name := v.Name
+	if v.unreachable() {
+		name = "-"
+	}
+	return line{v.dot(g), {plain, " " + name}}
+}
+
+// about is the description of a stream, or why a host does not answer.
+func about(v *view) string {
+	if v.unreachable() {
+		return v.Detail
+	}
+	return v.Description
+}
+
+// withHosts puts a column before the others where several hosts were asked.
+func withHosts(streams []*view, columns []column, rows [][]line) ([]column, [][]line) {
+	if !slices.ContainsFunc(streams, func(v *view) bool { return v.Host != "" }) {
+		return columns, rows
+	}
+	columns = append([]column{{title: "HOST"}}, columns...)
+	for i, v := range streams {
+		rows[i] = append([]line{text(v.Host)}, rows[i]...)
+	}
+	return columns, rows
+}
+
+// tally is tallyOfStreams, and how many hosts do not answer.
+func tally(all []*view) string {
+	var streams []*view
+	for _, v := range all {
+		if !v.unreachable() {
+			streams = append(streams, v)
+		}
+	}
+	switch away := len(all) - len(streams); away {
+	case 0:
+		return tallyOfStreams(streams)
+	case 1:
+		return tallyOfStreams(streams) + "; 1 host unreachable"
+	default:
+		return tallyOfStreams(streams) + fmt.Sprintf("; %d hosts unreachable", away)
+	}
+}
+
+// tallyOfStreams counts streams by what a person wants to know first: "12 streams:
 // 10 ok, 1 restarting, 1 stopped".
-func tally(streams []*view) string {
+func tallyOfStreams(streams []*view) string {
 	if len(streams) == 1 {
 		return "1 stream: " + summaryWord(streams[0])
 	}

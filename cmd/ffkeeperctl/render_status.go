@@ -20,8 +20,16 @@ func field(name string, value ...piece) line {
 	return append(line{{plain, fmt.Sprintf("%*s%s", fieldWidth-2, name, colon)}}, value...)
 }
 
+// renderUnreachable is in place of all streams of a host.
+func renderUnreachable(v *view, g glyphs) []line {
+	return []line{{v.dot(g), {plain, " "}, {bold, v.Host}, {plain, ": "}, {red, v.State}, {plain, because(v.Detail)}}}
+}
+
 // renderStatus is one stream as systemctl status shows a unit.
 func renderStatus(v *view, now time.Time, g glyphs) []line {
+	if v.unreachable() {
+		return renderUnreachable(v, g)
+	}
 	head := line{v.dot(g), {plain, " "}, {bold, v.Name}}
 	if v.Description != "" {
 		head = append(head, piece{plain, " - " + v.Description})
@@ -29,6 +37,9 @@ func renderStatus(v *view, now time.Time, g glyphs) []line {
 	out := []line{head}
 	add := func(name string, value ...piece) { out = append(out, field(name, value...)) }
 
+	if v.Host != "" {
+		add("Host", piece{plain, v.Host})
+	}
 	p := v.properties
 	if p != nil && p.SourceFile != "" {
 		add("Loaded", piece{plain, p.SourceFile})

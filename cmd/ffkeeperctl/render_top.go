@@ -64,7 +64,7 @@ func topTable(rows []*view, by topSort, g glyphs) []line {
 	cells := make([][]line, 0, len(rows))
 	for _, v := range rows {
 		cells = append(cells, []line{
-			{v.dot(g), {plain, " " + v.Name}},
+			nameCell(v, g),
 			styled(v.stateStyle(), v.State), styled(v.healthStyle(), v.Health),
 			known(v.CPUPercent, func(x float64) string { return figure(x, 1) }),
 			known(v.RSSBytes, byteSize),
@@ -74,10 +74,18 @@ func topTable(rows []*view, by topSort, g glyphs) []line {
 			known(v.OutTimeUsec, clock),
 			known(v.DroppedFrames, func(x uint64) string { return strconv.FormatUint(x, 10) }),
 			text(strconv.FormatUint(uint64(v.RestartCount), 10)),
-			text(uptimeText(v)), text(v.Reason),
+			text(uptimeText(v)), text(reasonOrWhy(v)),
 		})
 	}
+	columns, cells = withHosts(rows, columns, cells)
 	return table(columns, cells, under)
+}
+
+func reasonOrWhy(v *view) string {
+	if v.unreachable() {
+		return v.Detail
+	}
+	return v.Reason
 }
 
 func known[T any](v *T, write func(T) string) line {

@@ -40,7 +40,7 @@ quote them from the shell.
 		SilenceErrors:     true,
 		SilenceUsage:      true,
 		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
-		PersistentPreRunE: func(*cobra.Command, []string) error { return a.checkGlobals() },
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return a.checkGlobals(cmd) },
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &exitError{exitUsage, err} })
 	root.AddGroup(
@@ -89,6 +89,7 @@ func (a *app) globalFlags(root *cobra.Command) {
 		"system, session, private or a D-Bus address (default $FFKEEPER_BUS, else system)")
 	f.StringVar(&a.stateDir, "state-dir", os.Getenv("FFKEEPER_STATE_DIR"),
 		"the keeper's state directory, for a private bus (default $FFKEEPER_STATE_DIR)")
+	f.StringVarP(&a.host, "host", "H", "", "[USER@]HOST[:PORT] to reach by ssh; several, with commas, for list, status,\nhealth and top")
 	f.BoolVar(&a.json, "json", false, "print data as JSON")
 	f.StringVar(&a.color, "color", "auto", "auto, always or never; auto heeds NO_COLOR")
 	f.BoolVarP(&a.quiet, "quiet", "q", false, "print nothing but what was asked for and errors")
@@ -100,7 +101,7 @@ func (a *app) globalFlags(root *cobra.Command) {
 	_ = root.RegisterFlagCompletionFunc("color", fixed("auto", "always", "never"))
 }
 
-func (a *app) checkGlobals() error {
+func (a *app) checkGlobals(cmd *cobra.Command) error {
 	if !slices.Contains([]string{"auto", "always", "never"}, a.color) {
 		color := a.color
 		a.color = "never"
@@ -109,7 +110,7 @@ func (a *app) checkGlobals() error {
 	if a.bus == "" {
 		return usagef("--bus: empty; one of system, session, private or a D-Bus address")
 	}
-	return nil
+	return a.checkHosts(cmd)
 }
 
 func envOr(name, other string) string {
@@ -144,6 +145,9 @@ func (a *app) asking(f func(ctx context.Context, k *keeper, args []string) error
 func (a *app) pick(args []string, all []*view) (picked []*view, missing bool) {
 	if len(args) == 0 {
 		return all, false
+	}
+	if len(a.hosts) > 1 {
+		return a.pickOfFleet(args, all)
 	}
 	byName := make(map[string]*view, len(all))
 	names := make([]string, 0, len(all))

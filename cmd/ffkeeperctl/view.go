@@ -7,6 +7,7 @@ import "time"
 // org.ffkeeper1.Stream with their names written alike (SourceFile:
 // source_file). Keys of a pointer are left out where the value is not known.
 type view struct {
+	Host        string `json:"host,omitempty"` // of several that were asked
 	Name        string `json:"name"`
 	Description string `json:"description"`
 
@@ -84,7 +85,7 @@ func (v *view) uptime() time.Duration { return seconds(v.UptimeSeconds) }
 // stateStyle colours a stream by how much it asks for attention.
 func (v *view) stateStyle() style {
 	switch v.State {
-	case "failed", "zombie":
+	case "failed", "zombie", unreachableState:
 		return red
 	case "restarting", "starting", "stopping":
 		return yellow
@@ -101,7 +102,7 @@ func (v *view) healthStyle() style {
 	switch v.Health {
 	case "ok":
 		return green
-	case "stalled", "down":
+	case "stalled", "down", unreachableState:
 		return red
 	case "degraded", "starting":
 		return yellow
@@ -113,7 +114,7 @@ func (v *view) healthStyle() style {
 // who see no colours.
 func (v *view) dot(g glyphs) piece {
 	switch v.State {
-	case "failed", "zombie":
+	case "failed", "zombie", unreachableState:
 		return piece{v.stateStyle(), g.failed}
 	case "stopped":
 		return piece{v.stateStyle(), g.stopped}

@@ -47,7 +47,9 @@ type Client struct {
 	Interactive bool
 
 	bus, stateDir string
+	remote        *Remote // nil: this host
 	dialTimeout   time.Duration
+	dialling      context.Context // of the first dial; nil: nothing but the timeout bounds it
 
 	mu     sync.Mutex
 	conn   *dbus.Conn
@@ -95,6 +97,9 @@ func (c *Client) connection() (*dbus.Conn, error) {
 
 // dial makes a connection of its own.
 func (c *Client) dial(opts ...dbus.ConnOption) (*dbus.Conn, error) {
+	if c.remote != nil {
+		return c.dialRemote(opts...)
+	}
 	address, err := busaddress.Of(c.bus, c.stateDir)
 	if errors.Is(err, busaddress.ErrNoKeeper) {
 		return nil, c.notRunning()
@@ -109,9 +114,41 @@ func (c *Client) dial(opts ...dbus.ConnOption) (*dbus.Conn, error) {
 		}
 		return nil, fmt.Errorf("cannot connect to the %s: %w", c.busText(), err)
 	}
+	if err := c.introduce(conn); err != nil {
+		return nil, fmt.Errorf("cannot connect to the %s: %w", c.busText(), err)
+	}
+	return conn, nil
+}
+
+// dialRemote is dial through ssh, whose own word on a failure tells more than
+// that the connection has ended.
+func (c *Client) dialRemote(opts ...dbus.ConnOption) (*dbus.Conn, error) {
+	t, err := c.remote.open(c.bus)
+	if err != nil {
+		return nil, fmt.Errorf("cannot connect to %s: %w", c.remote.Host, err)
+	}
+	conn, err := dbus.NewConn(t, opts...)
+	if err != nil {
+		t.Close()
+		return nil, fmt.Errorf("cannot connect to %s: %w", c.remote.Host, err)
+	}
+	if err := c.introduce(conn); err != nil {
+		if said := t.why(); said != "" {
+			err = errors.New(said)
+		}
+		return nil, fmt.Errorf("cannot connect to %s: %w", c.remote.Host, err)
+	}
+	return conn, nil
+}
+
+// introduce makes us known on a new connection, which is closed if that fails.
+func (c *Client) introduce(conn *dbus.Conn) error {
 	// Closing the connection ends an authentication with a bus that hangs.
 	timer := time.AfterFunc(c.dialTimeout, func() { conn.Close() })
-	err = conn.Auth(nil)
+	if c.dialling != nil {
+		defer context.AfterFunc(c.dialling, func() { conn.Close() })()
+	}
+	err := conn.Auth(nil)
 	if err == nil {
 		err = conn.Hello()
 	}
@@ -120,12 +157,14 @@ func (c *Client) dial(opts ...dbus.ConnOption) (*dbus.Conn, error) {
 	}
 	if err != nil {
 		conn.Close()
-		return nil, fmt.Errorf("cannot connect to the %s: %w", c.busText(), err)
 	}
-	return conn, nil
+	return err
 }
 
 func (c *Client) busText() string {
+	if c.remote != nil {
+		return "bus of " + c.remote.Host
+	}
 	switch c.bus {
 	case busaddress.System, busaddress.Session, busaddress.Private:
 		return c.bus + " bus"

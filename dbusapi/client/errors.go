@@ -29,6 +29,9 @@ func (e *notRunningError) Error() string   { return e.text }
 func (e *notRunningError) Is(t error) bool { return t == ErrNotRunning }
 
 func (c *Client) notRunning() error {
+	if c.remote != nil {
+		return &notRunningError{fmt.Sprintf("ffkeeperd is not running on %s; start it there with: systemctl start ffkeeper", c.remote.Host)}
+	}
 	switch c.bus {
 	case busaddress.System:
 		return &notRunningError{"ffkeeperd is not running on the system bus; start it with: systemctl start ffkeeper"}

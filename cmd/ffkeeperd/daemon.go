@@ -250,6 +250,9 @@ func (d *daemon) leaveShim() {
 }
 
 func (d *daemon) close() {
+	if d.busDone != nil {
+		<-d.busDone // the last signals: what was stopped, and by that its units
+	}
 	d.keeper.Close()
 	if d.private != nil {
 		d.private.Close()

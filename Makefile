@@ -25,7 +25,7 @@ run: ## show the keeper at work on example streams; FOR=15s ends by itself
 test: build ## run every test, with the race detector and on a booted systemd
 	@packaging/dev/deps test
 # -count=1: Go's cache does not know of the programs that tests build and install.
-	@$(GO) run ./packaging/dev/testcount -count=1 -race -p 2 -timeout 5m ./...
+	@$(GO) run ./packaging/dev/testcount -count=1 -race -p 2 -timeout 8m ./...
 
 test-vm: build ## run the tests that need a kernel of their own, in a virtual machine
 	@packaging/dev/deps vm

@@ -141,7 +141,7 @@ func TestServiceWithASocket(t *testing.T) {
 		t.Fatal(err)
 	}
 	spawned := make(chan *shim.Child, 1)
-	c.Spawn(shim.SpawnRequest{Stream: "s", Argv: []string{"sh", "-c", "env; trap 'exit 3' TERM; while :; do sleep 0.01; done"}, Stdout: shim.Pipe}, nil, func(c *shim.Child, err error) {
+	c.Spawn(shim.SpawnRequest{Stream: "s", Argv: []string{"sh", "-c", "trap 'exit 3' TERM; env; while :; do sleep 0.01; done"}, Stdout: shim.Pipe}, nil, func(c *shim.Child, err error) {
 		if err != nil {
 			t.Error(err)
 		}

@@ -65,8 +65,8 @@ func (a *app) completeStreams(cmd *cobra.Command, args []string, begun string) (
 	defer cancel()
 	var out []string
 	for _, c := range a.completions(ctx) {
-		if strings.HasPrefix(c.name, begun) && !slices.Contains(args, c.name) {
-			out = append(out, cobra.CompletionWithDesc(clean(c.name), clean(c.description)))
+		if plausible(c.name) && strings.HasPrefix(c.name, begun) && !slices.Contains(args, c.name) {
+			out = append(out, cobra.CompletionWithDesc(c.name, clean(c.description)))
 		}
 	}
 	return out, cobra.ShellCompDirectiveNoFileComp

@@ -59,6 +59,16 @@ func expand(args, names []string) (found []string, unknown []unknownName) {
 
 func isGlob(s string) bool { return strings.ContainsAny(s, "*?[") }
 
+// plausible reports whether a stream may have that name (letters, digits and
+// -_.@, at most 100). A keeper sends no others; what is
+// on the bus in its place, or on another host, might.
+func plausible(name string) bool {
+	strange := strings.IndexFunc(name, func(r rune) bool {
+		return !('a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || strings.ContainsRune("-_.@", r))
+	})
+	return name != "" && len(name) <= 100 && strange < 0 && !strings.HasPrefix(name, "-")
+}
+
 // nearest is the name that was probably meant: one mistake in a short name,
 // two in one of 7 characters or more.
 func nearest(name string, names []string) string {

@@ -71,8 +71,11 @@ func FuzzInstanceNameComesBack(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, name string) {
-		if _, err := streamOfInstance(name); err == nil && strings.HasSuffix(name, `\`) {
-			t.Errorf("%q was taken", name)
+		// Of the spellings of an instance that are taken, each is some stream's.
+		if stream, err := streamOfInstance(name); err == nil {
+			if again, err := streamOfInstance(instanceOfStream(stream)); err != nil || again != stream {
+				t.Errorf("%q is stream %q, which comes back as %q, %v", name, stream, again, err)
+			}
 		}
 		if name == "" || strings.Contains(name, "/") {
 			return // systemd's - is a /; no stream has one

@@ -2,6 +2,7 @@ package stream
 
 import (
 	"math/rand/v2"
+	"slices"
 	"testing"
 	"time"
 
@@ -16,11 +17,17 @@ type world struct {
 	terms, kills          int
 	stuck                 bool // KILL is not obeyed for now
 	removed               bool
+
+	child uint64 // its number
+	known bool   // the shim keeps it until it is forgotten
+	exit  exit   // of the main process
+	note  []byte // what the keeper wrote down last
+	dying bool   // it will be killed in the middle of its next step
 }
 
 // TestRandomLives drives machines through random events by the thousand and
-// holds what must always hold: never two processes, one TERM a process, no
-// stop lost, no tick for ever.
+// holds what must always hold, whenever their keepers are killed: never two
+// processes, one TERM a process, no stop lost, no exit twice, no tick for ever.
 func TestRandomLives(t *testing.T) {
 	for seed := range uint64(3000) {
 		if !life(t, seed) {
@@ -49,12 +56,67 @@ func life(t *testing.T, seed uint64) bool {
 	m := newMachine("x", def, "", epoch, r.Float64)
 	now, w := epoch, &world{}
 	ok := true
-	step := func(ev event) {
-		for _, a := range m.step(now, ev) {
+	at := func() clock { return clock{now, now.Sub(epoch) + time.Hour} }
+	w.note, _ = m.encode(at())
+	var codes []int // of all exits there were
+	var step func(ev event)
+	// reborn is the next keeper's machine, made from the note.
+	reborn := func() {
+		m = newMachine("x", def, "", now, r.Float64)
+		if _, err := m.decode(at(), w.note); err != nil {
+			t.Error(err)
+			ok = false
+		}
+		if w.spawning {
+			w.spawning = false
+			if r.IntN(5) > 0 {
+				w.child++
+				w.main, w.group, w.known = true, true, true
+			}
+		}
+		if w.known && !w.group && m.child == w.child && !m.group {
+			w.known = false // as the owner does it
+		}
+		if !w.known {
+			step(evAdopted{})
+			return
+		}
+		step(evAdopted{
+			held: true, pid: 7, child: w.child, started: now, termed: w.terms > 0, killing: w.kills > 0,
+			canAsk: r.IntN(2) == 0, waits: r.IntN(8) == 0,
+		})
+		if !w.main {
+			step(evExited{w.exit})
+		}
+		if !w.group {
+			step(evEmpty{})
+		}
+	}
+	step = func(ev event) {
+		actions := m.step(now, ev)
+		died := w.dying
+		if w.dying = false; died {
+			if r.IntN(4) == 0 {
+				actions = nil // not even the note was sent
+			} else {
+				w.note, _ = m.encode(at())
+				actions = actions[:r.IntN(len(actions)+1)]
+			}
+		} else {
+			w.note, _ = m.encode(at())
+		}
+		if died {
+			defer reborn()
+		}
+		for _, a := range actions {
 			switch a := a.(type) {
 			case actSpawn:
 				if w.spawning || w.group || w.main {
 					t.Errorf("at %s: a second process is asked for", now.Sub(epoch))
+					ok = false
+				}
+				if w.known {
+					t.Errorf("at %s: a process is asked for before the last one is forgotten", now.Sub(epoch))
 					ok = false
 				}
 				w.spawning, w.terms, w.kills = true, 0, 0
@@ -66,6 +128,7 @@ func life(t *testing.T, seed uint64) bool {
 			case actKill:
 				w.kills++
 			case actForget:
+				w.known = false
 				if w.group {
 					t.Errorf("at %s: forgotten while something of it lives", now.Sub(epoch))
 					ok = false
@@ -95,21 +158,36 @@ func life(t *testing.T, seed uint64) bool {
 		}
 		now = end
 	}
+	ended := func(x exit) {
+		w.main, w.exit = false, x
+		if codes = append(codes, x.number()); len(codes) > keptExitCodes {
+			codes = codes[1:]
+		}
+		step(evExited{x})
+	}
+	spawned := func(ev evSpawned) {
+		w.child++
+		w.spawning, w.main, w.group, w.known = false, true, true, true
+		ev.child = w.child
+		step(ev)
+	}
 	// settle lets the world end what was killed.
 	settle := func() {
 		if w.kills > 0 && !w.stuck && w.group {
 			if w.main {
-				w.main = false
-				step(evExited{exit{signal: 9}})
+				ended(exit{signal: 9})
 			}
-			w.group = false
-			step(evEmpty{})
+			if w.group {
+				w.group = false
+				step(evEmpty{})
+			}
 		}
 	}
 	for range 60 {
 		if !ok {
 			return false
 		}
+		w.dying = r.IntN(6) == 0
 		switch r.IntN(22) {
 		case 0, 1:
 			step(evStart{})
@@ -123,14 +201,12 @@ func life(t *testing.T, seed uint64) bool {
 				if r.IntN(5) == 0 {
 					step(evSpawnFailed{reason: []Reason{ReasonSpawnFailed, ReasonNoProgram, ReasonShimLost}[r.IntN(3)]})
 				} else {
-					w.main, w.group = true, true
-					step(evSpawned{pid: 1 + r.IntN(1000), canAsk: r.IntN(2) == 0, waits: r.IntN(8) == 0})
+					spawned(evSpawned{pid: 1 + r.IntN(1000), canAsk: r.IntN(2) == 0, waits: r.IntN(8) == 0})
 				}
 			}
 		case 7, 8:
 			if w.main {
-				w.main = false
-				step(evExited{exit{code: []int{0, 1, 255}[r.IntN(3)], exists: r.IntN(10) == 0}})
+				ended(exit{code: []int{0, 1, 255}[r.IntN(3)], exists: r.IntN(10) == 0})
 			}
 		case 9, 10:
 			if w.group && !w.main {
@@ -144,7 +220,8 @@ func life(t *testing.T, seed uint64) bool {
 		case 14:
 			step(evDeps{failed: []string{"", "other"}[r.IntN(2)]})
 		case 15:
-			w.spawning, w.main, w.group = false, false, false
+			w.spawning, w.main, w.group, w.known, w.child = false, false, false, false, 0
+			w.dying = false // a keeper that dies then finds no notes either
 			step(evShimLost{})
 			if r.IntN(2) == 0 {
 				step(evShimBack{})
@@ -164,14 +241,18 @@ func life(t *testing.T, seed uint64) bool {
 		}
 		advance(time.Duration(r.IntN(40)) * time.Second)
 		settle()
+		if ok && !slices.Equal(m.exitCodes, codes) {
+			t.Errorf("at %s: exit codes %d of %d", now.Sub(epoch), m.exitCodes, codes)
+			ok = false
+		}
 	}
 	// However it came here: a stop ends it.
+	w.dying = false
 	step(evStop{})
 	w.stuck = false
 	for range 100 {
 		if w.spawning {
-			w.spawning, w.main, w.group = false, true, true
-			step(evSpawned{pid: 1})
+			spawned(evSpawned{pid: 1})
 		}
 		advance(40 * time.Second)
 		settle()

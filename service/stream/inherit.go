@@ -138,7 +138,7 @@ func (o *owner) inherit(in *Inheritance) {
 		o.takeSeenOf(c, in)
 		return
 	}
-	o.kept.run = in.Run
+	o.kept.inheritRun(in.Run)
 	def, launch := o.inheritDefinition(in)
 	if in.Held != nil {
 		o.proc = o.newProcess(def, launch, &in.Held.Child)

@@ -1,7 +1,7 @@
 package stream
 
 import (
-	"bytes"
+	"crypto/sha256"
 	"time"
 
 	"github.com/ffkeeper/ffkeeper/service/ffmpeg"
@@ -29,8 +29,19 @@ const (
 type keeping struct {
 	last    lasting   // as written last
 	run     []byte    // nil: none
+	sum     runSum    // of what is in it
 	due     time.Time // of what was seen; zero: nothing new
 	refused bool      // the shim refuses notes, and it has been said
+}
+
+// runSum tells one note of what runs from another, before it is packed.
+type runSum [sha256.Size]byte
+
+// inheritRun: that note is there already.
+func (k *keeping) inheritRun(note []byte) {
+	if data, err := unpack(note); err == nil && len(data) > 0 {
+		k.run, k.sum = note, sha256.Sum256(data)
+	}
 }
 
 // keep writes down what the machine has just become, before anything is done
@@ -53,10 +64,12 @@ func (o *owner) keepRun(def *streamfile.Definition, l *streamfile.Launch) {
 	}
 	data, err := (&streamfile.Kept{Definition: def, Launch: l}).Encode()
 	if err == nil {
+		sum := runSum(sha256.Sum256(data))
+		if sum == o.kept.sum {
+			return
+		}
+		o.kept.sum = sum
 		data = pack(data)
-	}
-	if err == nil && bytes.Equal(data, o.kept.run) {
-		return
 	}
 	o.kept.run = data
 	o.note(noteRun, data, err)
@@ -124,7 +137,7 @@ func DropNotes(s Shim, name string) {
 // renewNotes: there is a new shim, which has none.
 func (o *owner) renewNotes() {
 	run := o.kept.run
-	o.kept = keeping{run: run}
+	o.kept = keeping{run: run, sum: o.kept.sum}
 	o.keep()
 	if run != nil && o.cfg.Lasting {
 		o.note(noteRun, run, nil)

@@ -18,7 +18,7 @@ import (
 
 // lives is how many are tried; each can be repeated alone by its number:
 // go test -run 'TestManyLives/417$'.
-const lives = 1500
+const lives = 1200
 
 // TestManyLives has streams live through whatever can happen, in random order:
 // calls, exits, stalls, stuck kills, changed files, lost shims, and keepers

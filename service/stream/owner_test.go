@@ -245,7 +245,7 @@ func TestAHundredCallersAreAllAnswered(t *testing.T) {
 // there is never a second process, each caller is answered, and a stop ends it
 // all.
 func TestRandomCallsOnARandomShim(t *testing.T) {
-	for seed := range uint64(500) {
+	for seed := range uint64(300) {
 		synctest.Test(t, func(t *testing.T) { randomCalls(t, seed) })
 		if t.Failed() {
 			t.Fatalf("seed %d", seed)

@@ -23,7 +23,14 @@ var packers = sync.Pool{New: func() any {
 	return w
 }}
 
+// packFrom is the length, in bytes, from which a note is packed: a shorter one
+// costs more time than it saves room.
+const packFrom = 1 << 10
+
 func pack(data []byte) []byte {
+	if len(data) < packFrom && !bytes.HasPrefix(data, []byte{packMark}) {
+		return data
+	}
 	out := bytes.NewBuffer(make([]byte, 0, 64+len(data)/4))
 	out.WriteByte(packMark)
 	w := packers.Get().(*flate.Writer)

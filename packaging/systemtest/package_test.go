@@ -125,7 +125,7 @@ func TestRPMHasWhatTheDebHas(t *testing.T) {
 		t.Errorf("the rpm is %s", got)
 	}
 	scripts := run(t, "rpm", "-qp", "--scripts", rpm)
-	for _, want := range []string{"systemd-sysusers ffkeeper.conf", "preset ffkeeper.service", "try-restart ffkeeper.service", "stop ffkeeper.service"} {
+	for _, want := range []string{"systemd-sysusers ffkeeper.conf", "preset ffkeeper.service", "try-restart ffkeeper.service", "ffkeeper-stream@*.service' ffkeeper.service || :"} {
 		if !strings.Contains(scripts, want) {
 			t.Errorf("the scripts lack %q", want)
 		}
@@ -266,6 +266,7 @@ __start_ffkeeperctl; echo "${COMPREPLY[*]}"`
 		t.Errorf("the stream is process %s after a second upgrade, was %s", got, pid)
 	}
 	h.Run("systemctl", "enable", "ffkeeper.service")
+	h.Run("systemctl", "enable", "--now", "ffkeeper-stream@cam1.service")
 
 	h.apt("remove", "ffkeeper")
 	if left := h.processes(); left != "" {

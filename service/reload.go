@@ -30,6 +30,10 @@ func (k *Keeper) read() *streamfile.Set {
 	for _, err := range set.Errors {
 		k.log.Error("cannot read stream files", "error", err)
 	}
+	if n := len(set.Owned); n > 0 {
+		k.log.Info("some of the stream files and their directories are not root's but the keeper's own user's: whoever takes the keeper over decides what runs",
+			"number", n, "first", set.Owned[0])
+	}
 	for name, e := range set.Streams {
 		for _, w := range e.Warnings {
 			k.log.Warn(w.Error(), "FFKEEPER_STREAM", name)

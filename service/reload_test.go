@@ -114,6 +114,30 @@ func TestAnUnreadableDirectoryTakesNoStreamOffAir(t *testing.T) {
 	os.Rename(aside, k.dir)
 }
 
+// Nor does one that others may write to: what runs, runs on, and nothing new
+// comes from there until its mode is right again.
+func TestADirectoryOthersMayWriteToTakesNoStreamOffAir(t *testing.T) {
+	k := newKeeper(t, map[string]string{"s": said})
+	pid := k.startOK("s")
+	if err := os.Chmod(k.dir, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	k.file("planted", said)
+	got, err := k.Reload(k.ctx())
+	if err != nil || len(got) != 1 || got[0].Kind != service.ChangeError || !strings.Contains(got[0].Detail, "mode 0777") {
+		t.Errorf("%v, %v", got, err)
+	}
+	if s := k.snap("s"); s.PID != pid {
+		t.Errorf("pid %d, was %d", s.PID, pid)
+	}
+	if err := os.Chmod(k.dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := k.Reload(k.ctx()); err != nil || changes(got) != "added planted" {
+		t.Errorf("%v, %v", got, err)
+	}
+}
+
 func TestManyStreamsAreReloadedAtOnce(t *testing.T) {
 	files := map[string]string{}
 	for i := range 100 {

@@ -6,13 +6,18 @@ import (
 	"io/fs"
 	"maps"
 	"os"
+	"os/user"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/ffkeeper/ffkeeper/service/credential"
 	"github.com/ffkeeper/ffkeeper/service/streamfile"
 )
+
+// keeperUser is User= of ffkeeper.service.
+const keeperUser = "ffkeeper"
 
 // defaultStreamPath is FFKEEPER_STREAM_PATH where it is not set.
 const defaultStreamPath = "/etc/ffkeeper/streams.d:/run/ffkeeper-streams.d:/usr/lib/ffkeeper/streams.d"
@@ -26,7 +31,26 @@ func loader() *streamfile.Loader {
 			path = append(path, dir)
 		}
 	}
-	return &streamfile.Loader{Path: path, FFmpeg: os.Getenv("FFKEEPER_FFMPEG"), Credential: lookForCredential}
+	return &streamfile.Loader{
+		Path: path, FFmpeg: os.Getenv("FFKEEPER_FFMPEG"), Credential: lookForCredential, Owners: fileOwners(),
+	}
+}
+
+// fileOwners are whose files the keeper uses, beside root's: with the default
+// directories those of the installed keeper's user, else our own.
+func fileOwners() []uint32 {
+	if os.Getenv("FFKEEPER_STREAM_PATH") != "" {
+		return nil
+	}
+	u, err := user.Lookup(keeperUser)
+	if err != nil {
+		return nil
+	}
+	uid, err := strconv.ParseUint(u.Uid, 10, 32)
+	if err != nil {
+		return nil
+	}
+	return []uint32{uint32(uid)}
 }
 
 // lookForCredential says whether the keeper could take a credential. Its value

@@ -54,3 +54,43 @@ func TestOnlyTheKeeperReachesTheShim(t *testing.T) {
 	}
 	h.Run("ffkeeperctl", "is-active", "cam1")
 }
+
+// A stream file decides what runs: from where others than root could put one,
+// nothing is taken, and what runs is left alone.
+func TestStreamFilesThatOthersMayWriteAreRefused(t *testing.T) {
+	h := serving(t, map[string]string{"cam1": hlsStream}, nil)
+	h.waitHealthy("cam1")
+	before := h.pid("cam1")
+	h.Run("chmod", "777", "/etc/ffkeeper/streams.d")
+	h.Run("runuser", "-u", "nobody", "--", "sh", "-c", "printf '[Stream]\\nType=simple\\nExecStart=sleep 1\\n' >"+streamFile("planted"))
+	if r := h.Exec("systemctl", "reload", "ffkeeper"); r.Code == 0 {
+		t.Error("the reload succeeds")
+	}
+	const remedy = "streams.d .mode 0777.*chmod go-w /etc/ffkeeper/streams.d"
+	h.WaitJournal(10*time.Second, "-u", "ffkeeper", "-g", remedy)
+	if r := h.Exec("ffkeeperctl", "verify", "--all"); r.Code != 1 || !strings.Contains(r.Stderr, "streams.d (mode 0777)") {
+		t.Errorf("verify: %v", r)
+	}
+	h.Run("systemctl", "restart", "ffkeeper")
+	if after := h.pid("cam1"); after != before {
+		t.Errorf("cam1 is pid %s, was %s", after, before)
+	}
+	if strings.Contains(h.Run("ffkeeperctl", "list"), "planted") {
+		t.Error("there is a stream that anybody wrote")
+	}
+	h.Run("chmod", "755", "/etc/ffkeeper/streams.d")
+	if r := h.Exec("systemctl", "reload", "ffkeeper"); r.Code == 0 {
+		t.Error("the reload succeeds with somebody's file")
+	}
+	h.WaitJournal(10*time.Second, "-u", "ffkeeper", "-g", "planted.stream belongs to nobody.*chown root")
+	h.Run("rm", streamFile("planted"))
+	h.Run("systemctl", "reload", "ffkeeper")
+	if after := h.pid("cam1"); after != before {
+		t.Errorf("in the end cam1 is pid %s, was %s", after, before)
+	}
+	// The keeper's own user may have files, and it is said.
+	h.Run("chown", "ffkeeper", streamFile("cam1"))
+	h.Run("systemctl", "reload", "ffkeeper")
+	h.WaitJournal(10*time.Second, "-u", "ffkeeper", "-g", "keeper's own user's")
+	h.Run("ffkeeperctl", "verify", "--all")
+}

@@ -17,10 +17,13 @@ type finder struct {
 	// elsewhere are directories in which a template may be that is in none of
 	// dirs.
 	elsewhere []string
+	trust     *trust
 }
 
-func newFinder(path []string) *finder {
-	f := &finder{}
+// newFinder reads the directories, but for those in which others than t's could
+// put files.
+func newFinder(path []string, t *trust) *finder {
+	f := &finder{trust: t}
 	for _, dir := range path {
 		if abs, err := filepath.Abs(dir); err == nil {
 			dir = abs
@@ -30,6 +33,10 @@ func newFinder(path []string) *finder {
 		}
 		f.dirs = append(f.dirs, dir)
 		f.has = append(f.has, make(map[string]bool))
+		if p := t.directory(dir); p != nil {
+			f.errs = append(f.errs, &Error{File: dir, Msg: "cannot use the directory: " + p.text(asIs), Hint: p.hint, Err: fs.ErrPermission})
+			continue
+		}
 		entries, err := os.ReadDir(dir)
 		for _, e := range entries {
 			if name := e.Name(); strings.HasSuffix(name, suffix) || strings.HasSuffix(name, dropInSuffix) {
@@ -88,6 +95,12 @@ func (f *finder) load(name string, h *host) *Entry {
 		return b.entry()
 	}
 	b.d.Source = main
+	if p := f.refused(main, b); p != nil {
+		b.refuse(main, p)
+		b.tried["ExecStart"] = true
+		b.finish()
+		return b.entry()
+	}
 	switch data, masked, err := readStream(main); {
 	case masked:
 		return &Entry{Name: name, Masked: true, Files: []string{main}}
@@ -98,6 +111,10 @@ func (f *finder) load(name string, h *host) *Entry {
 		b.file(main, data)
 	}
 	for _, path := range f.dropIns(name, b) {
+		if p := f.trust.file(path); p != nil {
+			b.refuse(path, p)
+			continue
+		}
 		switch data, masked, err := readStream(path); {
 		case masked:
 		case err != nil:
@@ -109,6 +126,17 @@ func (f *finder) load(name string, h *host) *Entry {
 	b.finish()
 	b.try()
 	return b.entry()
+}
+
+// refused judges a stream's main file, and where it is an instance, the link
+// that makes it one.
+func (f *finder) refused(main string, b *builder) *problem {
+	if b.d.Link != "" {
+		if p := f.trust.file(b.d.Link); p != nil {
+			return p
+		}
+	}
+	return f.trust.file(main)
 }
 
 // templateOf is the main file of an instance: its template, if main is a link
@@ -193,3 +221,11 @@ func (b *builder) cannotRead(path string, err error) {
 	}
 	b.add(&Error{Stream: b.d.Name, File: path, Msg: msg, Err: err})
 }
+
+// refuse is the error for a file of the stream that others could change.
+func (b *builder) refuse(path string, p *problem) {
+	b.add(&Error{Stream: b.d.Name, File: path, Msg: "cannot use it: " + p.text(asIs), Hint: p.hint, Err: fs.ErrPermission})
+}
+
+// asIs redacts nothing: paths only are in those texts.
+func asIs(s string) string { return s }

@@ -32,6 +32,10 @@ type Loader struct {
 	// User is who the commands run as, for HOME and USER; "": who this
 	// process runs as.
 	User string
+	// Owners are the uids whose directories and files are used, beside root's;
+	// nil: that of this process. What belongs to anybody else, or others may
+	// write to, is an error.
+	Owners []uint32
 }
 
 // Set is what a Loader has read.
@@ -41,6 +45,9 @@ type Set struct {
 	Streams map[string]*Entry
 	// Errors of directories, and of files that belong to no stream.
 	Errors []*Error
+	// Owned are the directories and files that belong to one of Loader.Owners
+	// and not to root, sorted.
+	Owned []string
 }
 
 // Entry is what the files of one stream say. Either Definition is set, or
@@ -58,7 +65,8 @@ type Entry struct {
 // other. It never fails as a whole: a directory that is not there is empty,
 // all else that is wrong is in Set.Errors and Entry.Errors.
 func (l *Loader) Load() *Set {
-	f := newFinder(l.Path)
+	t := newTrust(l.Owners)
+	f := newFinder(l.Path, t)
 	s := &Set{Streams: make(map[string]*Entry), Errors: f.errs}
 	h := newHost(l)
 	for _, name := range f.names() {
@@ -69,6 +77,7 @@ func (l *Loader) Load() *Set {
 		}
 	}
 	s.Check()
+	s.Owned = t.owned()
 	return s
 }
 
@@ -76,7 +85,9 @@ func (l *Loader) Load() *Set {
 // beside it in path.d; of an instance, with its template and the template's
 // drop-ins beside it, or, where there is no template beside it, with that of
 // l.Path. A template is checked as far as it can be without an instance; its
-// Definition cannot run. What the stream wants of others is for Set.Check.
+// Definition cannot run. What the stream wants of others is for Set.Check. Whose
+// the files are counts only where path is in one of l.Path: a draft elsewhere
+// runs nothing, and is somebody else's when it has been put in place.
 func (l *Loader) LoadFile(path string) *Entry {
 	h := newHost(l)
 	abs, err := filepath.Abs(path)
@@ -93,14 +104,28 @@ func (l *Loader) LoadFile(path string) *Entry {
 	if p := checkFileName(name); p != nil {
 		return fail(p)
 	}
-	f := newFinder([]string{filepath.Dir(abs)})
+	var t *trust
+	if l.reads(filepath.Dir(abs)) {
+		t = newTrust(l.Owners)
+	}
+	f := newFinder([]string{filepath.Dir(abs)}, t)
 	f.elsewhere = l.Path
 	f.put(filepath.Dir(abs), name+suffix) // if it is not there, opening it says so
 	return f.load(name, h)
 }
 
+// reads: dir, an absolute path, is one of l.Path.
+func (l *Loader) reads(dir string) bool {
+	for _, d := range l.Path {
+		if abs, err := filepath.Abs(d); err == nil && abs == dir {
+			return true
+		}
+	}
+	return false
+}
+
 // Unreadable reports whether one of the directories that the files of d came
-// from could not be read this time, so that nothing follows from d's stream
+// from could not be read this time, or was refused, so that nothing follows from d's stream
 // being absent, or other than it was.
 func (s *Set) Unreadable(d *Definition) bool {
 	for _, e := range s.Errors {

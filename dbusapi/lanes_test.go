@@ -212,6 +212,35 @@ func TestFullLanesStillTakeASmallCallOfANewSender(t *testing.T) {
 	})
 }
 
+// A sender whose calls never end leaves its processor now and then; all of them
+// are carried out.
+func TestEndlessCallsRest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ls := newLanes(t.Context())
+		ran := 0
+		var last, began time.Time
+		for range 100 {
+			ls.submit("a", 0, false, func(context.Context, func()) {
+				if began.IsZero() {
+					began = time.Now()
+				}
+				time.Sleep(turn / 2)
+				ran++
+				last = time.Now()
+			})
+		}
+		time.Sleep(time.Second)
+		synctest.Wait()
+		if ran != 100 {
+			t.Errorf("%d calls were carried out", ran)
+		}
+		// In synctest's time, in which nothing else takes any.
+		if rested := last.Sub(began) - 100*turn/2; rested < 30*rest || rested > 50*rest {
+			t.Errorf("it has rested for %v", rested)
+		}
+	})
+}
+
 func TestSenderCannotPileUpDescriptors(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ls := newLanes(t.Context())

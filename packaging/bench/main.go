@@ -35,9 +35,16 @@ func main() {
 	flag.IntVar(&b.runs, "runs", 5, "runs of each measurement; the median is shown")
 	flag.StringVar(&b.bin, "bin", "bin", "directory of ffkeeperd, ffkeeper-shim and ffkeeperctl")
 	flag.DurationVar(&b.load, "load", 20*time.Second, "how long CPU use is measured in each run")
-	only := flag.String("only", "", "crash, load, calls, flood or survive: measure only that")
+	only := flag.String("only", "", "crash, load, calls, flood, callflood or survive: measure only that")
 	peers := flag.Bool("peer", true, "measure supervisord too")
 	flag.Parse()
+	if flag.Arg(0) == "flood" { // a child of callflood's
+		if err := flood(flag.Arg(1), flag.Arg(2)); err != nil {
+			fmt.Fprintln(os.Stderr, "bench: flood:", err)
+			os.Exit(1)
+		}
+		return
+	}
 	if flag.Arg(0) == "tick" {
 		tick(flag.Arg(1)) // a child of survive's
 		return
@@ -78,7 +85,7 @@ func (b *bench) run(only string, peers bool) (err error) {
 	steps := []struct {
 		name string
 		f    func([]starter) error
-	}{{"crash", b.crash}, {"flood", b.flood}, {"load", b.loads}, {"calls", b.calls}, {"survive", b.survive}}
+	}{{"crash", b.crash}, {"flood", b.flood}, {"load", b.loads}, {"calls", b.calls}, {"callflood", b.callFlood}, {"survive", b.survive}}
 	for _, s := range steps {
 		if only != "" && only != s.name {
 			continue

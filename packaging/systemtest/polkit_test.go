@@ -44,8 +44,10 @@ func (h *Host) talk(argv ...string) *dialog {
 	}()
 	h.t.Cleanup(func() {
 		cancel()
+		d.cmd.Wait() // closes the pipe, whoever else holds it
+		for range d.lines {
+		}
 		<-read
-		d.cmd.Wait()
 	})
 	return d
 }

@@ -123,8 +123,9 @@ func errorName(err error) string {
 	return err.Error()
 }
 
-// flood keeps as many calls on their way as one connection may, and says
-// "refused" when the first is.
+// flood keeps many more calls on their way than one connection may, says
+// "refused ERROR" when the first is, and for a line on standard input "refused
+// again" when the next one is.
 func flood() {
 	c, err := dbus.ConnectSystemBus()
 	if err != nil {
@@ -135,11 +136,25 @@ func flood() {
 	for range cap(answers) / 2 {
 		object.Go(manager+".GetHealthReport", 0, answers)
 	}
-	said := false
+	first, again := true, make(chan bool, 1)
+	go func() {
+		fmt.Scanln()
+		again <- true
+	}()
 	for a := range answers {
-		if a.Err != nil && !said {
-			fmt.Println("refused", errorName(a.Err))
-			said = true
+		if errors.Is(a.Err, dbus.ErrClosed) {
+			fatal(a.Err)
+		}
+		if a.Err != nil {
+			if first {
+				fmt.Println("refused", errorName(a.Err))
+				first = false
+			}
+			select {
+			case <-again:
+				fmt.Println("refused again")
+			default:
+			}
 		}
 		object.Go(manager+".GetHealthReport", 0, answers)
 	}

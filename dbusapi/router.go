@@ -127,7 +127,7 @@ func (c *call) do() (any, error) {
 		if !c.method.bytes { // pieces of data keep their order, whatever it costs
 			c.slow()
 		}
-	case c.msg.Flags&dbus.FlagNoReplyExpected != 0:
+	case c.msg.Flags&dbus.FlagNoReplyExpected != 0 && c.method.name != "Set":
 		return nil, errUnwanted // reading for nobody
 	}
 	value, err := c.method.run(c)

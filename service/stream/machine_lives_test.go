@@ -21,7 +21,7 @@ type world struct {
 	child uint64 // its number
 	known bool   // the shim keeps it until it is forgotten
 	exit  exit   // of the main process
-	note  []byte // what the keeper wrote down last
+	note  []byte // what a keeper that was killed wrote down last
 	dying bool   // it will be killed in the middle of its next step
 }
 
@@ -57,7 +57,6 @@ func life(t *testing.T, seed uint64) bool {
 	now, w := epoch, &world{}
 	ok := true
 	at := func() clock { return clock{now, now.Sub(epoch) + time.Hour} }
-	w.note, _ = m.encode(at())
 	var codes []int // of all exits there were
 	var step func(ev event)
 	// reborn is the next keeper's machine, made from the note.
@@ -93,19 +92,17 @@ func life(t *testing.T, seed uint64) bool {
 		}
 	}
 	step = func(ev event) {
+		before := *m
 		actions := m.step(now, ev)
-		died := w.dying
-		if w.dying = false; died {
+		if w.dying {
+			w.dying = false
+			noted := m
 			if r.IntN(4) == 0 {
-				actions = nil // not even the note was sent
+				actions, noted = nil, &before // not even the note was sent
 			} else {
-				w.note, _ = m.encode(at())
 				actions = actions[:r.IntN(len(actions)+1)]
 			}
-		} else {
-			w.note, _ = m.encode(at())
-		}
-		if died {
+			w.note, _ = noted.encode(at())
 			defer reborn()
 		}
 		for _, a := range actions {

@@ -3,7 +3,8 @@
 //
 // It is a client and holds no policy: what it knows of streams it asks the
 // keeper for over D-Bus (dbusapi/client), except verify, cat and completion
-// without a keeper, which read the stream files (service/streamfile).
+// without a keeper, which read the stream files (service/streamfile), and
+// import, which makes some of others' files (importer).
 //
 // A command is one function in a cmd_*.go file. It asks for data (keeper.go),
 // turns it into a view (view.go), and either prints that as JSON or renders it

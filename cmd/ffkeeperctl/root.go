@@ -67,7 +67,7 @@ quote them from the shell.
 	add(groupAct, a.startCommand(), a.stopCommand(), a.restartCommand(), a.killCommand(),
 		a.resetFailedCommand(), a.reloadCommand())
 	add(groupData, a.writeStdinCommand(), a.readStdoutCommand())
-	add(groupFiles, a.verifyCommand(), a.catCommand())
+	add(groupFiles, a.verifyCommand(), a.catCommand(), a.importCommand())
 	add(groupOther, a.versionCommand(), a.completionCommand(), a.proxyUnitCommand())
 	return root
 }

@@ -268,7 +268,6 @@ func (h *Host) listenTo(t *testing.T, argv ...string) *output {
 	}
 	o := &output{t: t, lines: make(chan string, 1<<16)}
 	go func() {
-		defer r.Close()
 		defer close(o.lines)
 		for s := bufio.NewScanner(r); s.Scan(); {
 			o.lines <- s.Text()
@@ -277,6 +276,7 @@ func (h *Host) listenTo(t *testing.T, argv ...string) *output {
 	t.Cleanup(func() {
 		cancel()
 		cmd.Wait()
+		r.Close() // a child of it may hold the other end
 		for range o.lines {
 		}
 	})

@@ -42,8 +42,10 @@ func verify(t *testing.T, tree, file string) {
 	t.Helper()
 	cmd := exec.Command(filepath.Join(tree, "bin/ffkeeperctl"), "verify", file)
 	credentials := t.TempDir()
-	if err := os.WriteFile(filepath.Join(credentials, "studio-key"), nil, 0o600); err != nil {
-		t.Fatal(err)
+	for _, name := range []string{"studio-key", "channel-key", "radio-password"} {
+		if err := os.WriteFile(filepath.Join(credentials, name), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
 	}
 	cmd.Env = append(os.Environ(), "FFKEEPER_CREDENTIAL_PATH="+credentials)
 	out, err := cmd.CombinedOutput()

@@ -180,7 +180,7 @@ func TestManualHasEveryJSONKeyAndNoOther(t *testing.T) {
 	for command, typ := range map[string]reflect.Type{
 		"`start`": reflect.TypeFor[result](), "`reload`": reflect.TypeFor[change](), "`monitor`": reflect.TypeFor[event](),
 		"`logs`": reflect.TypeFor[journalLine](), "`verify`": reflect.TypeFor[fileError](), "`cat`": reflect.TypeFor[catFile](),
-		"`import`": reflect.TypeFor[imported](),
+		"`import`":    reflect.TypeFor[imported](),
 		"`is-active`": reflect.TypeFor[answer](), "`version`": reflect.TypeFor[versions](),
 	} {
 		for l := range strings.Lines(others) {

@@ -34,9 +34,11 @@ const iceCast = `<icecast>
 func TestExamplesStreamToRealServers(t *testing.T) {
 	h := installed(t, map[string]string{
 		"/etc/ffkeeper/camera-127.0.0.1.env": "PASSWORD=x\nTRANSPORT=udp\n",
+		"/etc/ffkeeper/camera.env":           "PASSWORD=x\nTRANSPORT=udp\n",
+		"/etc/hosts":                         "127.0.0.1 localhost\n127.0.0.2 live.example.com\n",
 		"/srv/icecast.xml":                   iceCast,
 	})
-	h.Run("sh", "-c", "cp "+exampleDir+"*.stream /etc/ffkeeper/streams.d/ && cd /etc/ffkeeper/streams.d && rm camera@.stream && ln -s camera-hls@.stream camera-hls@127.0.0.1.stream")
+	h.Run("sh", "-c", "cp "+exampleDir+"*.stream /etc/ffkeeper/streams.d/ && cd /etc/ffkeeper/streams.d && for c in camera camera-hls; do ln -s $c@.stream $c@127.0.0.1.stream; done")
 	h.put(t, channelKey+"\n", "install", "-D", "-m", "0600", "-o", "ffkeeper", "/dev/stdin", "/etc/ffkeeper/credentials/channel-key")
 	h.put(t, radioPassword+"\n", "install", "-D", "-m", "0600", "-o", "ffkeeper", "/dev/stdin", "/etc/ffkeeper/credentials/radio-password")
 	const encoded = "-c:v libx264 -preset ultrafast -tune zerolatency -g 10 "
@@ -45,14 +47,15 @@ func TestExamplesStreamToRealServers(t *testing.T) {
 
 	// Icecast does not run as root.
 	h.listenTo(t, "runuser", "-u", "icecast2", "--", "icecast2", "-c", "/srv/icecast.xml")
-	channel := h.listenTo(t, "ffmpeg", "-nostdin", "-v", "error", "-listen", "1", "-i", "rtmp://127.0.0.1/app/"+channelKey,
-		"-progress", "pipe:1", "-c", "copy", "-f", "null", "-")
+	channel := h.listenTo(t, "ffmpeg", "-nostdin", "-v", "error", "-stats_period", "0.2", "-progress", "pipe:1",
+		"-listen", "1", "-analyzeduration", "200000", "-i", "rtmp://127.0.0.1/app/"+channelKey, "-c", "copy", "-f", "null", "-")
+	fromCamera := h.listen(t, "-listen", "1", "-i", "rtmp://127.0.0.2/app/127.0.0.1")
 	h.listenTo(t, "rtsp-server-perl", "--rtp_start_port", "21000")
 	h.Eventually(20*time.Second, "the servers listen", func() string {
 		sockets := h.Run("cat", "/proc/net/tcp")
-		for _, port := range []int{554, 5545, 1935, 8000} {
-			if !strings.Contains(sockets, fmt.Sprintf(":%04X 00000000:0000 0A", port)) {
-				return fmt.Sprint("not on port ", port)
+		for _, address := range []string{"00000000:022A", "00000000:15A9", "0100007F:078F", "0200007F:078F", "0100007F:1F40"} {
+			if !strings.Contains(sockets, address+" 00000000:0000 0A") {
+				return "not on " + address
 			}
 		}
 		return ""
@@ -65,11 +68,12 @@ func TestExamplesStreamToRealServers(t *testing.T) {
 	h.Run("useradd", "--system", "--groups", "ffkeeper", "feeder")
 	feeder := h.listenTo(t, "runuser", "-u", "feeder", "--", exampleDir+"feeder.py")
 	feeder.wait("feeder: feeding")
-	h.waitHealthy("camera-hls@127.0.0.1", "channel", "radio", "feeder")
+	h.waitHealthy("camera@127.0.0.1", "camera-hls@127.0.0.1", "channel", "radio", "feeder")
 
+	fromCamera.wait("Input #0, flv")
 	h.waitVideo(t, "camera-hls@127.0.0.1", "h264,160")
 	// The file has a second; what the server gets has more.
-	channel.wait("out_time_ms=3")
+	channel.wait("out_time_ms=2")
 	h.Eventually(20*time.Second, "a listener hears the radio", func() string {
 		r := h.Exec("ffprobe", "-v", "error", "-show_entries", "stream=codec_name", "-of", "csv=p=0", "http://127.0.0.1:8000/radio.ogg")
 		if !strings.Contains(r.Stdout, "vorbis") {

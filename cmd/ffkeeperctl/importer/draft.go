@@ -60,9 +60,15 @@ func (d *draft) setCommand(prefix string, words []string) {
 	width := 0
 	for i, w := range words {
 		w = streamfile.QuoteWord(w)
+		// An option and its value stay together, and an input begins a line.
+		need := len(w)
+		if w[0] == '-' && i+1 < len(words) && !strings.HasPrefix(words[i+1], "-") {
+			need += 1 + len(streamfile.QuoteWord(words[i+1]))
+		}
+		follows := i > 0 && strings.HasPrefix(words[i-1], "-") && w[0] != '-'
 		switch {
 		case i == 0:
-		case width+1+len(w) > 88 || width > 40 && strings.HasPrefix(w, "-i"):
+		case width+1+need > 88 && !follows || width > 40 && w == "-i":
 			b.WriteString(" \\\n    ")
 			width = 4
 		default:
@@ -117,7 +123,7 @@ func mentionsFFmpeg(arg string) bool {
 	return false
 }
 
-const secretRemark = "it holds what looks like a key or a password, and so does the stream file, which is not for all to read; docs/secrets.md has how to keep it out of command lines"
+const secretRemark = "it holds what looks like a key or a password, and so does the stream file, which only root and the group ffkeeper can read; docs/secrets.md has how to keep it out of command lines"
 
 // escapeDollars makes every dollar an ordinary one.
 func escapeDollars(s string) string { return strings.ReplaceAll(s, "$", "$$") }

@@ -315,7 +315,11 @@ func (s *service) streams() {
 			s.draft.set(key, "null")
 		case "journal", "inherit", "syslog", "journal+console", "kmsg":
 		default:
-			s.note(at, "lines go to the journal: journalctl -t %s", s.draft.name)
+			name := s.draft.name
+			if s.sp.abstract {
+				name += "INSTANCE"
+			}
+			s.note(at, "lines go to the journal: journalctl -t %s", name)
 		}
 	}
 	if at, ok := s.set.last("Service", "StandardInput"); ok && at.Value != "null" {
@@ -457,6 +461,10 @@ func (s *service) rest(at assigned) {
 			s.note(at, "a stream is stopped by ffmpeg's q, then SIGTERM; ffmpeg finishes its files with each")
 		}
 		return
+	case "StartLimitIntervalSec", "StartLimitInterval":
+		if at.Value == "0" {
+			return // no limit, as here
+		}
 	case "KillMode":
 		if at.Value != "control-group" && at.Value != "mixed" {
 			s.note(at, "a stream's processes are all ended with it")

@@ -1,6 +1,7 @@
 package importer
 
 import (
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -365,18 +366,16 @@ func (sp specifiers) unescaped() string { return unescape(sp.instance) }
 func unescape(s string) string {
 	var b strings.Builder
 	for i := 0; i < len(s); i++ {
-		var c byte
-		switch {
-		case s[i] == '-':
-			b.WriteByte('/')
-		case s[i] == '\\' && i+3 < len(s) && s[i+1] == 'x':
-			if n, err := fmt.Sscanf(s[i+2:i+4], "%02x", &c); n == 1 && err == nil {
-				b.WriteByte(c)
+		if s[i] == '\\' && i+3 < len(s) && s[i+1] == 'x' {
+			if c, err := hex.DecodeString(s[i+2 : i+4]); err == nil {
+				b.Write(c)
 				i += 3
 				continue
 			}
-			fallthrough
-		default:
+		}
+		if s[i] == '-' {
+			b.WriteByte('/')
+		} else {
 			b.WriteByte(s[i])
 		}
 	}

@@ -24,10 +24,21 @@ const (
 	// that takes its time.
 	patience = 5 * time.Millisecond
 
-	// After turn a sender whose calls never end rests, so that others get theirs
-	// in. An ordinary burst is over before.
-	turn = 2 * time.Millisecond
-	rest = 200 * time.Microsecond
+	// A sender whose calls have taken more than burst without a pause is a flood:
+	// from then on it rests after every turn, for restShare times as long as that
+	// was, and gets a tenth of a processor. An ordinary burst is over before. A
+	// host that is slow for once is not its fault: no rest is longer than longRest.
+	burst     = 50 * time.Millisecond
+	turn      = 2 * time.Millisecond
+	restShare = 9
+	longRest  = 200 * time.Millisecond
+
+	// Refusals are sent refusePart at a time, refuseEvery apart: a sender that
+	// calls again as soon as it is refused would keep the bus busy with nothing
+	// else. What is beyond laneRefusals does not wait.
+	refuseEvery  = 20 * time.Millisecond
+	refusePart   = 16
+	laneRefusals = 4096
 
 	// callOverhead is about what a call costs beside its bytes.
 	callOverhead = 512
@@ -60,6 +71,9 @@ type lane struct {
 	files   int
 	working bool // a goroutine takes from waiting
 	slow    int  // overtaken calls in work
+
+	refusals []func()      // not sent yet
+	used     time.Duration // on calls since it was idle
 }
 
 type job struct {
@@ -83,12 +97,7 @@ func (ls *lanes) submit(sender string, size int, file bool, run work) bool {
 	size += callOverhead
 	ls.mu.Lock()
 	defer ls.mu.Unlock()
-	l := ls.lanes[sender]
-	if l == nil {
-		l = &lane{all: ls, sender: sender}
-		l.ctx, l.cancel = context.WithCancel(ls.ctx)
-		ls.lanes[sender] = l
-	}
+	l := ls.lane(sender)
 	if !ls.fits(l, size, file) {
 		l.dropIfIdle()
 		return false
@@ -103,6 +112,17 @@ func (ls *lanes) submit(sender string, size int, file bool, run work) bool {
 	return true
 }
 
+// lane is the sender's, a new one if it has none.
+func (ls *lanes) lane(sender string) *lane {
+	l := ls.lanes[sender]
+	if l == nil {
+		l = &lane{all: ls, sender: sender}
+		l.ctx, l.cancel = context.WithCancel(ls.ctx)
+		ls.lanes[sender] = l
+	}
+	return l
+}
+
 // fits says whether one more call of l's sender is within all limits. A single
 // call always fits, whatever its size.
 func (ls *lanes) fits(l *lane, size int, file bool) bool {
@@ -115,6 +135,44 @@ func (ls *lanes) fits(l *lane, size int, file bool) bool {
 		return true
 	}
 	return ls.bytes == 0 || ls.bytes+size <= allBytes
+}
+
+// refuse has send called soon, which tells the sender that a call of its was not
+// taken. It never blocks.
+func (ls *lanes) refuse(sender string, send func()) {
+	ls.mu.Lock()
+	defer ls.mu.Unlock()
+	l := ls.lane(sender)
+	l.refusals = append(l.refusals, send)
+	switch n := len(l.refusals); {
+	case n == 1:
+		time.AfterFunc(refuseEvery, l.sendRefusals)
+	case n > laneRefusals:
+		go l.takeRefusals(1)[0]()
+	}
+}
+
+// sendRefusals sends some, and goes on later with the rest.
+func (l *lane) sendRefusals() {
+	l.all.mu.Lock()
+	some := l.takeRefusals(refusePart)
+	if len(l.refusals) > 0 {
+		time.AfterFunc(refuseEvery, l.sendRefusals)
+	}
+	l.dropIfIdle()
+	l.all.mu.Unlock()
+	for _, send := range some {
+		send()
+	}
+}
+
+func (l *lane) takeRefusals(most int) []func() {
+	n := min(most, len(l.refusals))
+	some := l.refusals[:n:n]
+	if l.refusals = l.refusals[n:]; len(l.refusals) == 0 {
+		l.refusals = nil
+	}
+	return some
 }
 
 // gone tells that a sender has left the bus: nobody waits for what it asked
@@ -137,7 +195,7 @@ func (l *lane) begin() {
 }
 
 func (l *lane) dropIfIdle() {
-	if !l.working && len(l.waiting) == 0 && l.slow == 0 {
+	if !l.working && len(l.waiting) == 0 && l.slow == 0 && len(l.refusals) == 0 {
 		l.cancel()
 		delete(l.all.lanes, l.sender)
 	}
@@ -145,11 +203,11 @@ func (l *lane) dropIfIdle() {
 
 // run runs what waits until nothing does, or until it is overtaken itself.
 func (l *lane) run() {
-	began := time.Now()
+	var owed time.Duration // worked for without a rest
 	for {
 		l.all.mu.Lock()
 		if len(l.waiting) == 0 {
-			l.working = false
+			l.working, l.used = false, 0
 			l.dropIfIdle()
 			l.all.mu.Unlock()
 			return
@@ -157,25 +215,26 @@ func (l *lane) run() {
 		j := l.waiting[0]
 		l.waiting[0] = job{}
 		l.waiting = l.waiting[1:]
+		flood := l.used > burst
 		l.all.mu.Unlock()
-		if l.runOne(j) {
+		took, overtaken := l.runOne(j)
+		if overtaken {
 			return
 		}
-		// A lane that always has work would keep its processor, on which the
-		// runtime looks for what the bus has brought only when it is idle, or
-		// every 10 ms. So it rests.
-		if time.Since(began) > turn {
-			time.Sleep(rest)
-			began = time.Now()
+		if owed += took; flood && owed > turn {
+			time.Sleep(min(restShare*owed, longRest))
+			owed = 0
 		}
 	}
 }
 
-// runOne runs a call and reports whether it was overtaken meanwhile, so that
-// another goroutine has, or will get, the lane.
-func (l *lane) runOne(j job) (overtaken bool) {
+// runOne runs a call and reports how long that took, nothing for one that may
+// have waited, and whether it was overtaken meanwhile, so that another
+// goroutine has, or will get, the lane.
+func (l *lane) runOne(j job) (took time.Duration, overtaken bool) {
 	done := false
 	var timer *time.Timer
+	began := time.Now()
 	j.run(l.ctx, func() {
 		if timer != nil {
 			return
@@ -194,10 +253,13 @@ func (l *lane) runOne(j job) (overtaken bool) {
 	})
 	if timer != nil {
 		timer.Stop()
+	} else {
+		took = time.Since(began)
 	}
 	l.all.mu.Lock()
 	defer l.all.mu.Unlock()
 	done = true
+	l.used += took
 	l.bytes -= j.size
 	l.all.bytes -= j.size
 	if j.file {
@@ -208,5 +270,5 @@ func (l *lane) runOne(j job) (overtaken bool) {
 		l.begin()
 		l.dropIfIdle()
 	}
-	return overtaken
+	return took, overtaken
 }

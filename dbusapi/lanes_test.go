@@ -42,7 +42,7 @@ func TestCallsOfOneSenderRunInOrder(t *testing.T) {
 				t.Fatal("refused")
 			}
 		}
-		time.Sleep(time.Second)
+		time.Sleep(time.Minute)
 		synctest.Wait()
 		if len(got) != 200 || !slices.IsSorted(got) {
 			t.Error(got)
@@ -212,31 +212,95 @@ func TestFullLanesStillTakeASmallCallOfANewSender(t *testing.T) {
 	})
 }
 
-// A sender whose calls never end leaves its processor now and then; all of them
-// are carried out.
-func TestEndlessCallsRest(t *testing.T) {
+// In synctest's time, in which nothing but the calls and the rests takes any.
+func TestEndlessCallsGetATenthOfTheTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ls := newLanes(t.Context())
-		ran := 0
-		var last, began time.Time
-		for range 100 {
+		began := time.Now()
+		var at []time.Duration // when each call was over
+		for range 200 {
 			ls.submit("a", 0, false, func(context.Context, func()) {
-				if began.IsZero() {
-					began = time.Now()
-				}
-				time.Sleep(turn / 2)
-				ran++
-				last = time.Now()
+				time.Sleep(turn)
+				at = append(at, time.Since(began))
 			})
 		}
-		time.Sleep(time.Second)
+		time.Sleep(time.Minute)
 		synctest.Wait()
-		if ran != 100 {
-			t.Errorf("%d calls were carried out", ran)
+		if len(at) != 200 {
+			t.Fatalf("%d calls were carried out", len(at))
 		}
-		// In synctest's time, in which nothing else takes any.
-		if rested := last.Sub(began) - 100*turn/2; rested < 30*rest || rested > 50*rest {
-			t.Errorf("it has rested for %v", rested)
+		const free = int(burst / turn)
+		if at[free-1] != burst {
+			t.Errorf("a burst of %v took %v", burst, at[free-1])
+		}
+		used := time.Duration(200-free) * turn
+		if took := at[199] - burst; took < 9*used || took > 11*used {
+			t.Errorf("%v of work after the burst took %v", used, took)
+		}
+		if len(ls.lanes) != 0 {
+			t.Error("a lane remains")
+		}
+	})
+}
+
+// Who waits for a process or a person is no flood.
+func TestCallsThatWaitAreNoFlood(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ls := newLanes(t.Context())
+		began := time.Now()
+		var end time.Time
+		for range 200 {
+			ls.submit("a", 0, false, func(_ context.Context, mayWait func()) {
+				mayWait()
+				time.Sleep(patience - 1)
+				end = time.Now()
+			})
+		}
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if took := end.Sub(began); took != 200*(patience-1) {
+			t.Errorf("200 starts took %v", took)
+		}
+	})
+}
+
+func TestRefusalsAreSentAFewAtATime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ls := newLanes(t.Context())
+		var mu sync.Mutex
+		sent := 0
+		count := func() int {
+			synctest.Wait()
+			mu.Lock()
+			defer mu.Unlock()
+			return sent
+		}
+		send := func() {
+			mu.Lock()
+			defer mu.Unlock()
+			sent++
+		}
+		for range 2*refusePart + 1 {
+			ls.refuse("a", send)
+		}
+		for _, want := range []int{0, refusePart, 2 * refusePart, 2*refusePart + 1} {
+			if got := count(); got != want {
+				t.Errorf("%d are sent, not %d", got, want)
+			}
+			time.Sleep(refuseEvery)
+		}
+		if synctest.Wait(); len(ls.lanes) != 0 {
+			t.Error("a lane remains")
+		}
+		for range laneRefusals + 5 {
+			ls.refuse("a", send)
+		}
+		if got := count() - (2*refusePart + 1); got != 5 {
+			t.Errorf("%d of 5 too many are sent at once", got)
+		}
+		time.Sleep(time.Minute)
+		if got := count() - (2*refusePart + 1); got != laneRefusals+5 {
+			t.Errorf("%d are sent in the end", got)
 		}
 	})
 }

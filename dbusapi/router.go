@@ -37,10 +37,6 @@ type operation struct {
 // descriptor.
 type results []any
 
-// errUnwanted ends a call that changes nothing and of which nobody wants the
-// answer; nothing is sent.
-var errUnwanted = errorf(errFailed, "no answer is wanted")
-
 // method is a method of the XML with its operation.
 type method struct {
 	operation
@@ -119,16 +115,13 @@ func (c *call) do() (any, error) {
 	if err := c.decode(); err != nil {
 		return nil, err
 	}
-	switch {
-	case c.method.action != "":
+	if c.method.action != "" {
 		if err := c.permit(); err != nil {
 			return nil, err
 		}
 		if !c.method.bytes { // pieces of data keep their order, whatever it costs
 			c.slow()
 		}
-	case c.msg.Flags&dbus.FlagNoReplyExpected != 0 && c.method.name != "Set":
-		return nil, errUnwanted // reading for nobody
 	}
 	value, err := c.method.run(c)
 	if err != nil && c.byPath && noSuch(err) {

@@ -135,11 +135,31 @@ func (ses *session) received(m *wire.Message) {
 		ses.signal(m)
 		return
 	}
-	if !ses.lanes.submit(m.Sender, len(m.Body), ses.handsOut(m.Member), func(ctx context.Context, mayWait func()) { ses.serve(ctx, m, mayWait) }) {
-		ses.conn.ReplyError(m, errLimitsExceeded, "too many calls at once from this connection")
+	silent := m.Flags&dbus.FlagNoReplyExpected != 0
+	if silent && !ses.changes(m.Member) {
+		return // reading for nobody
+	}
+	if !ses.lanes.submit(m.Sender, len(m.Body), ses.handsOut(m.Member), func(ctx context.Context, mayWait func()) { ses.serve(ctx, m, mayWait) }) && !silent {
+		m.Body = nil
+		ses.lanes.refuse(m.Sender, func() {
+			ses.conn.ReplyError(m, errLimitsExceeded, "too many calls at once from this connection")
+		})
 	}
 	// In a flood there is always one more to read; what is queued comes first.
 	runtime.Gosched()
+}
+
+// changes says whether a method of that name does more than tell something.
+func (ses *session) changes(member string) bool {
+	if member == "Set" {
+		return true
+	}
+	for _, iface := range []string{managerInterface, streamInterface} {
+		if m := ses.methods[iface][member]; m != nil && m.action != "" {
+			return true
+		}
+	}
+	return false
 }
 
 // handsOut says whether a method of that name answers with a descriptor. Its

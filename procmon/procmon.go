@@ -59,7 +59,6 @@ type Sampler struct {
 	at      time.Time // of the last sample
 	account account
 	reader  reader
-	file    fileReader
 
 	// Of the sample under way; kept for their memory.
 	looks []look
@@ -93,6 +92,7 @@ func (s *Sampler) Sample() (Usage, error) {
 	if s.err != nil {
 		return Usage{}, s.err
 	}
+	defer s.reader.file.done()
 	now := time.Now()
 	var u Usage
 	var err error
@@ -131,7 +131,7 @@ func (s *Sampler) look() (rss uint64, threads, processes int, err error) {
 			continue // it has got another parent meanwhile
 		}
 		s.seen[pid] = true
-		stat, err := s.file.readStat(pid)
+		stat, err := s.reader.file.readStat(pid)
 		switch {
 		case err != nil && !errors.Is(err, ErrGone):
 			return 0, 0, 0, err

@@ -78,8 +78,8 @@ func (t threads) due(n int) bool {
 // They exist where the kernel has CONFIG_PROC_CHILDREN, as those of all
 // distributions do; else no process has children.
 type reader struct {
+	file fileReader
 	path []byte
-	text []byte
 	pids []int
 }
 
@@ -133,12 +133,10 @@ func (r *reader) read(pid, tid int) error {
 		return r.failed(err)
 	}
 	defer unix.Close(fd)
-	if r.text == nil {
-		r.text = make([]byte, 4096)
-	}
+	text := r.file.buffer()
 	var list pidList
 	for {
-		n, err := unix.Read(fd, r.text)
+		n, err := unix.Read(fd, text)
 		switch {
 		case err == unix.EINTR:
 			continue
@@ -147,7 +145,7 @@ func (r *reader) read(pid, tid int) error {
 		case n == 0:
 			return nil
 		}
-		r.pids = list.feed(r.text[:n], r.pids)
+		r.pids = list.feed(text[:n], r.pids)
 	}
 }
 

@@ -137,8 +137,17 @@ func parseIO(data []byte) (IO, bool) {
 		if !ok {
 			continue
 		}
-		to := map[string]*uint64{"rchar": &io.ReadChars, "wchar": &io.WriteChars, "read_bytes": &io.ReadBytes, "write_bytes": &io.WriteBytes}[string(name)]
-		if to == nil {
+		var to *uint64
+		switch string(name) {
+		case "rchar":
+			to = &io.ReadChars
+		case "wchar":
+			to = &io.WriteChars
+		case "read_bytes":
+			to = &io.ReadBytes
+		case "write_bytes":
+			to = &io.WriteBytes
+		default:
 			continue
 		}
 		n, err := strconv.ParseUint(string(bytes.TrimSpace(value)), 10, 64)

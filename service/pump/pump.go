@@ -4,7 +4,7 @@
 // A hundred streams write a thousand small pieces a second. A goroutine for
 // each pipe would be woken for each of them; the pump is woken for the first,
 // reads everything that is ready, and then lets more gather for an interval
-// of about 20 ms before it looks again. It waits through the Go runtime's
+// of about 50 ms before it looks again. It waits through the Go runtime's
 // poller, so that waiting holds no OS thread.
 //
 // Place in the flow: the shim hands over the read end of a pipe, Add takes it
@@ -34,7 +34,7 @@ import (
 )
 
 // DefaultInterval is how long the pump lets data gather after it has read.
-const DefaultInterval = 20 * time.Millisecond
+const DefaultInterval = 50 * time.Millisecond
 
 // ErrClosed is the error of a source whose pump was closed, and of Add and
 // Ping then.
@@ -52,6 +52,7 @@ type Pump struct {
 	interval time.Duration
 	epfd     int // the epoll instance with the sources
 	bell     *bell
+	pause    *pause
 	closing  chan struct{}
 	done     chan struct{} // the goroutine has ended
 
@@ -79,7 +80,12 @@ func New(options ...Option) (*Pump, error) {
 		o(p)
 	}
 	if err = p.ping.open(epfd); err == nil {
-		if p.bell, err = newBell(epfd); err != nil {
+		if p.bell, err = newBell(epfd); err == nil {
+			if p.pause, err = newPause(); err != nil {
+				p.bell.close()
+			}
+		}
+		if err != nil {
 			p.ping.close()
 		}
 	}
@@ -167,7 +173,7 @@ func (p *Pump) Close() error {
 		s.abort()
 	}
 	close(p.closing)
-	err := p.bell.close()
+	err := errors.Join(p.bell.close(), p.pause.close())
 	<-p.done
 	// Neither a source nor the goroutine is left that could use the number.
 	unix.Close(p.epfd)
@@ -187,10 +193,7 @@ func (p *Pump) run() {
 	var (
 		events []unix.EpollEvent
 		batch  []*Source
-		gather = time.NewTimer(0)
 	)
-	defer gather.Stop()
-	<-gather.C
 	for {
 		events = p.room(events)
 		n, err := p.wait(events)
@@ -198,19 +201,22 @@ func (p *Pump) run() {
 			return // closed: nothing else makes epoll_wait fail
 		}
 		batch = p.resolve(events[:n], batch[:0])
+		// First all of them are read, then their owners are woken: else the
+		// runtime would wake a thread for each owner, between two reads.
+		due := batch[:0]
 		for _, s := range batch {
 			if s.read() {
-				s.wake()
+				due = append(due, s)
 			}
+		}
+		for _, s := range due {
+			s.wake()
 		}
 		clear(batch)
 		if p.interval <= 0 {
 			continue
 		}
-		gather.Reset(p.interval)
-		select {
-		case <-gather.C:
-		case <-p.closing:
+		if err := p.pause.wait(p.interval); err != nil {
 			return
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -134,8 +135,53 @@ func (b *bench) loads(kinds []starter) error {
 				b.out.set(what+"stop all", size.stop, name, ms(median(stops)))
 			}
 		}
+		if !size.timing {
+			continue
+		}
+		var starts []time.Duration
+		for range b.runs {
+			took, err := b.bareStart(size.n)
+			if err != nil {
+				return err
+			}
+			starts = append(starts, took)
+		}
+		b.out.set(fmt.Sprintf("%d streams: start all", size.n), size.start, bareLoop, ms(median(starts)))
 	}
 	return nil
+}
+
+// bareStart is how long a loop takes to start the same processes and does
+// nothing with them.
+func (b *bench) bareStart(n int) (took time.Duration, err error) {
+	var started []*exec.Cmd
+	defer func() {
+		for _, cmd := range started {
+			cmd.Process.Kill()
+			cmd.Wait()
+		}
+	}()
+	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
+	if err != nil {
+		return 0, err
+	}
+	defer null.Close()
+	begun := time.Now()
+	for _, c := range b.fleet(n) {
+		argv := strings.Fields(c.command)
+		cmd := exec.CommandContext(b.ctx, argv[0], argv[1:]...)
+		in, err := cmd.StdinPipe() // a fake ffmpeg ends with its stdin
+		if err != nil {
+			return 0, err
+		}
+		defer in.Close()
+		cmd.ExtraFiles = []*os.File{null} // for its progress
+		if err := cmd.Start(); err != nil {
+			return 0, err
+		}
+		started = append(started, cmd)
+	}
+	return time.Since(begun), nil
 }
 
 type loadResult struct {

@@ -1,13 +1,21 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"os"
 	"slices"
+	"strings"
 	"text/tabwriter"
 	"time"
 )
+
+// columns are the peers; bareLoop is no supervisor but the least that starting
+// processes costs here.
+var columns = []string{"ffkeeper", "supervisord", bareLoop}
+
+const bareLoop = "bare loop"
 
 // table collects rows: a figure, what is wanted of it, and who reached what.
 type table struct{ rows []row }
@@ -32,13 +40,13 @@ func (t *table) set(what, want, peer, value string) {
 
 func (t *table) print(w io.Writer) {
 	tw := tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)
-	fmt.Fprintln(tw, "\nfigure\twanted\tffkeeper\tsupervisord")
+	fmt.Fprintf(tw, "\nfigure\twanted\t%s\n", strings.Join(columns, "\t"))
 	for _, r := range t.rows {
-		peer := r.value["supervisord"]
-		if peer == "" {
-			peer = "-"
+		fmt.Fprintf(tw, "%s\t%s", r.what, r.want)
+		for _, c := range columns {
+			fmt.Fprintf(tw, "\t%s", cmp.Or(r.value[c], "-"))
 		}
-		fmt.Fprintf(tw, "%s\t%s\t%s\t%s\n", r.what, r.want, r.value["ffkeeper"], peer)
+		fmt.Fprintln(tw)
 	}
 	tw.Flush()
 }

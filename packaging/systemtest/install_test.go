@@ -38,6 +38,7 @@ func TestInstallOnRunningSystem(t *testing.T) {
 	})
 	h.Run("ffkeeperctl", "health", "testcard")
 
+	h.Run("systemctl", "enable", "ffkeeper-stream@testcard.service")
 	h.write("/etc/default/ffkeeper", "# mine\n")
 	h.Run("rm", "/etc/ffkeeper/streams.d/testcard.stream")
 	h.Run("sh", "-c", "echo '# mine' > /etc/ffkeeper/streams.d/testcard.stream")
@@ -57,6 +58,9 @@ func TestInstallOnRunningSystem(t *testing.T) {
 	}
 	if left := h.Run("find", "/usr/local/bin", "/usr/local/lib/systemd", "/usr/share/dbus-1", "/usr/share/polkit-1", "-name", "*ffkeeper*"); left != "" {
 		t.Errorf("after uninstall there is still\n%s", left)
+	}
+	if left := h.Run("find", "/etc/systemd/system", "-name", "*ffkeeper*"); left != "" {
+		t.Errorf("after uninstall is still enabled\n%s", left)
 	}
 	h.Run("test", "-e", "/etc/ffkeeper/streams.d/testcard.stream")
 }

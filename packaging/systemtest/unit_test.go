@@ -46,6 +46,7 @@ func withUnits(t *testing.T) *Host {
 		streamFile("cam-2"):    manualStream,
 		streamFile("clock"):    manualStream,
 		streamFile("dies"):     manualStream,
+		streamFile("silent"):   "[Stream]\nExecStart=ffmpeg -f s16le -i /var/lib/ffkeeper-streams/fifo -f null -\nAutostart=no\nTimeoutStartSec=infinity\n",
 		streamFile("hopeless"): "[Stream]\nExecStart=ffmpeg -i /nosuch -f null -\nAutostart=no\nRestart=no\n",
 		"/etc/systemd/system/needs.service": `[Unit]
 Requires=` + unitOfCam1 + `
@@ -154,6 +155,25 @@ func TestUnitFailsWithItsStream(t *testing.T) {
 		t.Error("a stream that does not exist was started")
 	}
 	h.WaitJournal(unitLimit, "-u", "ffkeeper-stream@nosuch", "-g", `start nosuch: .*no .*stream`)
+
+	// One whose input never sends anything. systemd's own time-out, shortened,
+	// ends the stream, too.
+	h.Run("runuser", "-u", "ffkeeper-streams", "--", "mkfifo", "/var/lib/ffkeeper-streams/fifo")
+	h.Run("mkdir", "-p", "/run/systemd/system/ffkeeper-stream@silent.service.d")
+	h.write("/run/systemd/system/ffkeeper-stream@silent.service.d/time.conf", "[Service]\nTimeoutStartSec=3\n")
+	h.Run("systemctl", "daemon-reload")
+	if r := h.Exec("systemctl", "start", "ffkeeper-stream@silent"); r.Code == 0 {
+		t.Error("a stream that delivers nothing was started")
+	}
+	if got := h.Property("ffkeeper-stream@silent.service", "Result"); got != "timeout" {
+		t.Errorf("its unit's result is %s", got)
+	}
+	h.Eventually(unitLimit, "its stream is stopped", func() string {
+		if got := h.streamState("silent"); got != "stopped" {
+			return "it is " + got
+		}
+		return ""
+	})
 
 	// One that fails later, and OnFailure= as any unit has it.
 	h.Run("systemctl", "start", "ffkeeper-stream@dies")

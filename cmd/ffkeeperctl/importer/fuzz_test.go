@@ -59,14 +59,14 @@ func FuzzSupervisord(f *testing.F) {
 		if err != nil {
 			f.Fatal(err)
 		}
-		f.Add(string(text))
+		f.Add(strings.ReplaceAll(string(text), "[include]", "[exclude]"))
 	}
 	f.Add("[program:a b]\n[program:..]\ncommand=x\n[program:x]\ncommand=\\\x00\n[DEFAULT]\nuser=x\n[group:g]\nprograms=x,y\n")
 	f.Add("[program:x]\ncommand=a %(process_num)1000d\nnumprocs=3\nprocess_name=%(process_num)s\nenvironment=A=\"\n\",B=\xff\numask=9\n")
 	f.Add("[program:x]\ncommand=; # \" '\ndirectory=~\nstdout_logfile=/dev/null\nautostart=0\nstartsecs=-1\n")
 	f.Fuzz(func(t *testing.T, text string) {
 		if strings.Contains(text, "include") {
-			t.Skip("files of this machine")
+			return // files of this machine
 		}
 		file := filepath.Join(t.TempDir(), "x.conf")
 		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
@@ -83,7 +83,7 @@ func FuzzSystemd(f *testing.F) {
 	f.Add("[Service\nExecStart=%H %j %J %p %P %f %t %d\n[Install]\nWantedBy=x\n", "[Service]\nType=forking\nKillMode=none\n", "x@y")
 	f.Fuzz(func(t *testing.T, text, dropIn, instance string) {
 		if instance == "" || strings.ContainsAny(instance, "/\x00") || len(instance) > 100 {
-			t.Skip("no file of that name")
+			return // no file has such a name
 		}
 		dir := t.TempDir()
 		files := map[string]string{

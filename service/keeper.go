@@ -63,6 +63,7 @@ type Keeper struct {
 	link    *link
 	hub     hub
 	host    *procmon.Host
+	disks   *procmon.Disks
 	sampler sampler
 
 	ctx    context.Context
@@ -116,7 +117,7 @@ func New(opts Options) (*Keeper, error) {
 		return nil, fmt.Errorf("cannot start the keeper: %w", err)
 	}
 	k := &Keeper{
-		opts: opts, redact: r, pump: p, host: procmon.NewHost(),
+		opts: opts, redact: r, pump: p, host: procmon.NewHost(), disks: procmon.NewDisks(),
 		log: slog.New(r.Handler(opts.Log)), streams: slog.New(opts.Log),
 		set: make(map[string]*member), byPID: make(map[int]string),
 		reloading: make(chan struct{}, 1), stopping: make(chan int, 1),
@@ -228,7 +229,7 @@ func (k *Keeper) addLocked(m *member, cfg stream.Config, h Hooks) {
 	m.gone = make(chan struct{})
 	cfg.Shim, cfg.Pump, cfg.Log, cfg.Redact = k.link, k.pump, k.streams, k.redact
 	cfg.Publish = func(t stream.Transition) { k.publish(m, t) }
-	cfg.AwaitDeps, cfg.HostSlow = k.awaitDeps, k.sampler.hostSlow
+	cfg.AwaitDeps, cfg.HostSlow, cfg.FullSince = k.awaitDeps, k.sampler.hostSlow, k.disks.FullSince
 	cfg.StartOther = func(other string) { k.startOther(name, other) }
 	cfg.Command, cfg.OnRestart, cfg.OnFailure = h.Command, h.OnRestart, h.OnFailure
 	cfg.Lasting = k.link.lasting()

@@ -5,6 +5,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -106,6 +107,41 @@ func feed(t *testing.T, fifo string, data []byte) {
 	}
 	t.Cleanup(func() { f.Close() })
 	go f.Write(data)
+}
+
+// TestFullDiskIsNamedThoughFFmpegSaysNothing: HLS onto a full disk goes on with
+// empty segments, and with its progress.
+func TestFullDiskIsNamedThoughFFmpegSaysNothing(t *testing.T) {
+	t.Parallel()
+	if os.Geteuid() != 0 {
+		t.Skip("only root can mount a small file system")
+	}
+	disk := t.TempDir()
+	if err := syscall.Mount("tmpfs", disk, "tmpfs", 0, "size=2m"); err != nil {
+		t.Skipf("cannot mount a small file system: %v", err)
+	}
+	t.Cleanup(func() { syscall.Unmount(disk, syscall.MNT_DETACH) })
+	k := newKeeper(t, map[string]string{
+		"s": "HealthCheckSec=1s\nExecStart=ffmpeg -re -f lavfi -i testsrc2=size=640x360:rate=25 -c:v mpeg4 -b:v 4M -f hls -hls_time 1 -hls_list_size 0 " + disk + "/x.m3u8",
+		// What writes elsewhere is not concerned.
+		"other": "HealthCheckSec=1s\nExecStart=ffmpeg -re -f lavfi -i sine -f null /dev/null",
+	})
+	pid := k.start("s")
+	k.startOK("other")
+	s := k.until("s", "the full disk", func(s *stream.Snapshot) bool { return s.Reason == stream.ReasonDiskFull })
+	if s.Health != stream.HealthDegraded || s.PID != pid || !strings.Contains(s.Detail, disk) {
+		t.Errorf("%s, pid %d, was %d: %s", s.Health, s.PID, pid, s.Detail)
+	}
+	if !k.log.has("s", stream.KindDegraded) {
+		t.Error("the journal is not told")
+	}
+	if s := k.snap("other"); s.Health != stream.HealthOK {
+		t.Errorf("the other is %s: %s", s.Health, s.Reason)
+	}
+	if err := syscall.Mount("tmpfs", disk, "tmpfs", syscall.MS_REMOUNT, "size=200m"); err != nil {
+		t.Fatal(err)
+	}
+	k.until("s", "room", func(s *stream.Snapshot) bool { return s.Health == stream.HealthOK })
 }
 
 // TestNoFalseAlarm runs what a naive watch takes for a stall: sound without

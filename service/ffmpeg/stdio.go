@@ -121,10 +121,20 @@ func writesNoBytes(format string) bool {
 	return false
 }
 
-// teeIsStdout looks into the URL of the tee muxer, `[f=mpegts]pipe:1|out.flv`:
-// outputs between bars, each perhaps with options in brackets
-// (libavformat/tee.c). "-" is a file name there.
+// teeIsStdout reports whether one of the tee muxer's outputs is stdout. "-" is
+// a file name there.
 func teeIsStdout(url string) bool {
+	found := false
+	eachOfTee(url, func(url, format, fd string) {
+		found = found || !writesNoBytes(format) && urlIsStdout(url, fd)
+	})
+	return found
+}
+
+// eachOfTee looks into the URL of the tee muxer, `[f=mpegts]pipe:1|out.flv`:
+// outputs between bars, each perhaps with options in brackets
+// (libavformat/tee.c).
+func eachOfTee(url string, yield func(url, format, fd string)) {
 	for url != "" {
 		var slave string
 		slave, url = token(url, "|")
@@ -146,11 +156,8 @@ func teeIsStdout(url string) bool {
 			}
 			slave = strings.TrimPrefix(rest, "]")
 		}
-		if !writesNoBytes(format) && urlIsStdout(slave, fd) {
-			return true
-		}
+		yield(slave, format, fd)
 	}
-	return false
 }
 
 // token is av_get_token (libavutil/avstring.c): the text up to one of the

@@ -118,7 +118,7 @@ func (s *Stream) Sampled(pid int, u *Usage) {
 	s.post(func() {
 		if p := o.proc; p != nil && p.pid == pid {
 			p.usage = u
-			o.step(evSample{noReader: p.noReader(), hindered: o.hindrance(u)})
+			o.step(o.sample(u))
 		}
 	})
 }

@@ -79,6 +79,7 @@ type (
 	evSample struct {
 		noReader bool // stdout is full and nobody reads it
 		hindered hindrance
+		full     string // directory of an output, on a disk that is full; "": none
 	}
 	evGrace        struct{} // the host was suspended, or the keeper starved
 	evShimStopping struct{} // it was told to end, and ends every process

@@ -56,6 +56,7 @@ type lasting struct {
 	tooSlow     Reason    // "", too-slow or host-slow
 	noReader    bool
 	noReaderAt  time.Time
+	diskFull    string // directory that it cannot write to for that; "": none
 	graceUntil  time.Time
 	stallLogged bool
 }

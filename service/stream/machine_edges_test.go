@@ -83,6 +83,19 @@ func TestAFullOutputThatIsReadIsNoMissingReader(t *testing.T) {
 	b.moves().step(evSample{noReader: true}).is(StateRunning, HealthOK, ReasonNone)
 }
 
+func TestAFullDiskDegradesUntilThereIsRoom(t *testing.T) {
+	b := newBench(t, testDef()).running()
+	b.moves().step(evSample{full: "/srv/rec"}).is(StateRunning, HealthDegraded, ReasonDiskFull)
+	if !strings.Contains(b.m.detail, "/srv/rec") {
+		t.Errorf("detail %q", b.m.detail)
+	}
+	if b.logs[len(b.logs)-1] != KindDegraded {
+		t.Errorf("events %v", b.logs)
+	}
+	b.moves().step(evSample{}).is(StateRunning, HealthOK, ReasonNone)
+	b.step(evSample{full: "/srv/rec"}).step(evExited{exit{code: 1}}).step(evEmpty{}).is(StateRestarting, HealthDown, ReasonExitCode)
+}
+
 func TestAStartThatWaitsForAReaderSaysSo(t *testing.T) {
 	b := newBench(t, testDef()).step(evStart{}).spawned().step(evSample{noReader: true}).is(StateStarting, HealthDegraded, ReasonNoReader)
 	if b.m.detail == "" {

@@ -79,7 +79,7 @@ func (m *machine) onSample(now time.Time, ev evSample) {
 			m.moved = now
 		}
 	}
-	m.noReader = ev.noReader
+	m.noReader, m.diskFull = ev.noReader, ev.full
 	m.hindered = ev.hindered
 	// Another figure for the same cause is not worth a signal.
 	if m.tooSlow != ReasonNone && (m.slowBy.by != ev.hindered.by || m.tooSlow != ev.hindered.reason()) {
@@ -286,6 +286,8 @@ func (m *machine) degraded(now time.Time) (Reason, string) {
 	switch {
 	case m.noReader:
 		return ReasonNoReader, "standard output is full and nobody reads it"
+	case m.diskFull != "":
+		return ReasonDiskFull, "the disk is full: nothing more can be written to " + m.diskFull
 	case m.live.Judge(now, m.def.ActivityTimeout) == ffmpeg.FramesStalled:
 		return ReasonPartialStall, "the picture stands still while the rest goes on"
 	case m.tooSlow != ReasonNone:

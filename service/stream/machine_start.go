@@ -94,7 +94,7 @@ func (m *machine) begin(now time.Time) {
 	}
 	m.transition(now, StateStarting, why, "")
 	m.due, m.cleanupDue, m.delay = time.Time{}, time.Time{}, time.Time{}
-	m.noReader, m.tooSlow, m.stallLogged = false, ReasonNone, false
+	m.noReader, m.tooSlow, m.diskFull, m.stallLogged = false, ReasonNone, "", false
 	m.delivered, m.okSince, m.graceUntil = false, time.Time{}, time.Time{}
 	m.exit = exit{}
 	m.say(KindStarting, "starting")

@@ -112,7 +112,7 @@ func (o *owner) tick() {
 	// A verdict is only fair on everything that has arrived by now.
 	if o.proc != nil && (o.m.state == StateRunning || o.m.state == StateStarting) {
 		o.drainProgress()
-		o.step(evSample{noReader: o.proc.noReader(), hindered: o.hindrance(o.proc.usageNow())})
+		o.step(o.sample(o.proc.usageNow()))
 	}
 	o.step(evTick{})
 }

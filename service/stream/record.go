@@ -105,6 +105,7 @@ type record struct {
 	TooSlow     Reason `json:"too_slow,omitempty"`
 	NoReader    bool   `json:"no_reader,omitempty"`
 	NoReaderAt  stamp  `json:"no_reader_at,omitempty"`
+	DiskFull    string `json:"disk_full,omitempty"`
 	GraceUntil  stamp  `json:"grace_until,omitempty"`
 	StallLogged bool   `json:"stall_logged,omitempty"`
 }
@@ -153,7 +154,7 @@ func (m *machine) encode(c clock) ([]byte, error) {
 		Extended: l.extended, Grew: l.grew,
 		Attempts: l.attempts, LastFailure: l.lastFailure, Failures: l.failures, Restarts: l.restarts,
 		Fresh: l.fresh, Counts: l.counts, ExitCodes: m.exitCodes, OKSince: c.stamp(l.okSince),
-		Since: c.stamp(l.since), TooSlow: l.tooSlow, NoReader: l.noReader, NoReaderAt: c.stamp(l.noReaderAt),
+		Since: c.stamp(l.since), TooSlow: l.tooSlow, NoReader: l.noReader, NoReaderAt: c.stamp(l.noReaderAt), DiskFull: l.diskFull,
 		GraceUntil: c.stamp(l.graceUntil), StallLogged: l.stallLogged,
 	}
 	if m.def != nil {
@@ -201,7 +202,7 @@ func (m *machine) decode(c clock, data []byte) (digest string, err error) {
 		extended: max(r.Extended, 0), grew: r.Grew,
 		attempts: r.Attempts, lastFailure: r.LastFailure, failures: max(r.Failures, 0), restarts: max(r.Restarts, 0),
 		fresh: r.Fresh, counts: r.Counts, okSince: c.time(r.OKSince),
-		since: c.time(r.Since), tooSlow: r.TooSlow, noReader: r.NoReader, noReaderAt: c.time(r.NoReaderAt),
+		since: c.time(r.Since), tooSlow: r.TooSlow, noReader: r.NoReader, noReaderAt: c.time(r.NoReaderAt), diskFull: r.DiskFull,
 		graceUntil: c.time(r.GraceUntil), stallLogged: r.StallLogged,
 	}
 	if x := r.Exit; x != nil {

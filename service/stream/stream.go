@@ -88,6 +88,9 @@ type Config struct {
 	// "": of nothing. It is asked where the kernel does not tell of the
 	// stream's own control group.
 	HostSlow func() string
+	// FullSince says since when the disk of a directory has been full; the zero
+	// time: it is not, or nobody knows. It must not block. nil: nobody knows.
+	FullSince func(dir string) time.Time
 
 	// Command builds the command before every start, in place of ExecStart=
 	// and CommandBuilder=. It has ten seconds.

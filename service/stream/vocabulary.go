@@ -63,6 +63,7 @@ const (
 	ReasonHostSlow       Reason = "host-slow"
 	ReasonTooSlow        Reason = "too-slow"
 	ReasonNoReader       Reason = "no-reader"
+	ReasonDiskFull       Reason = "disk-full"
 	ReasonUnknownExit    Reason = "unknown-exit"
 )
 

@@ -1,6 +1,7 @@
 package streamfile
 
 import (
+	"cmp"
 	"errors"
 	"io/fs"
 	"os"
@@ -17,7 +18,7 @@ func (h *host) program(name, path string) (string, error) {
 		file = h.ffmpeg
 	}
 	if filepath.IsAbs(file) {
-		if err := executable(file); err != nil {
+		if err := executable(file); err != nil && err != errUnseen {
 			return "", &NoProgramError{Program: file, Err: err}
 		}
 		return file, nil
@@ -30,26 +31,34 @@ func (h *host) program(name, path string) (string, error) {
 		return found, nil
 	}
 	if !strings.Contains(file, "/") {
+		unseen := ""
 		for _, dir := range filepath.SplitList(path) {
 			// The stream's working directory is no place to find programs in.
 			if !filepath.IsAbs(dir) {
 				continue
 			}
-			if found := filepath.Join(dir, file); executable(found) == nil {
+			switch found := filepath.Join(dir, file); executable(found) {
+			case nil:
 				return found, nil
+			case errUnseen:
+				unseen = cmp.Or(unseen, found)
 			}
+		}
+		// Only where it is nowhere else may it be what is hidden from us.
+		if unseen != "" {
+			return unseen, nil
 		}
 	}
 	return "", &NoProgramError{Program: file, Path: path, Err: fs.ErrNotExist}
 }
 
-// executable says why file cannot be run. Only the shim, which runs as another
-// user, knows for certain: what this process may not look at passes.
+// executable says why file cannot be run: errUnseen where this process may not
+// look at it, for then only the shim, which runs as another user, knows.
 func executable(file string) error {
 	info, err := os.Stat(file)
 	switch {
 	case errors.Is(err, fs.ErrPermission):
-		return nil
+		return errUnseen
 	case err != nil:
 		return cause(err)
 	case info.IsDir():
@@ -61,6 +70,8 @@ func executable(file string) error {
 	}
 	return nil
 }
+
+var errUnseen = errors.New("it is out of this process's sight")
 
 var errNotExecutable = &notExecutable{}
 

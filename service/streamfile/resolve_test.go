@@ -6,9 +6,11 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -221,6 +223,53 @@ func TestProgramsAreFound(t *testing.T) {
 		if err != nil || launch.Path != filepath.Join(root, test.want) || launch.Argv[0] != test.program {
 			t.Errorf("%s: got %+v, %v", test.program, launch, err)
 		}
+	}
+}
+
+// As root of a login shell may have them: directories in PATH that are another
+// user's alone.
+func TestDirectoryOutOfSightHidesNoProgramBehindIt(t *testing.T) {
+	root := tree(t, map[string]string{"private/tool": "", "b/tool": ""})
+	tool := filepath.Join(root, "b/tool")
+	if err := os.Chmod(tool, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	private := filepath.Join(root, "private")
+	for _, dir := range []string{filepath.Dir(root), root, filepath.Join(root, "b")} {
+		if err := os.Chmod(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Chmod(private, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if os.Geteuid() != 0 {
+		if err := os.Chmod(private, 0); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { os.Chmod(private, 0o700) })
+	}
+	type answer struct {
+		program string
+		err     error
+	}
+	answers := make(chan answer, 2)
+	go func() {
+		runtime.LockOSThread() // which ends with this goroutine
+		if os.Geteuid() == 0 {
+			syscall.RawSyscall(syscall.SYS_SETFSUID, 65534, 0, 0)
+		}
+		for _, path := range []string{private + ":" + filepath.Dir(tool), private + ":/nosuch"} {
+			program, err := (&host{}).program("tool", path)
+			answers <- answer{program, err}
+		}
+	}()
+	if a := <-answers; a.program != tool || a.err != nil {
+		t.Errorf("found %q, %v", a.program, a.err)
+	}
+	// Perhaps the shim's user sees it.
+	if a := <-answers; a.program != filepath.Join(private, "tool") || a.err != nil {
+		t.Errorf("with nothing else found %q, %v", a.program, a.err)
 	}
 }
 

@@ -16,6 +16,9 @@ type native struct {
 	encoded []byte        // all of fields
 	pairs   []byte        // " key=value" of WithAttrs
 	group   string        // of WithGroup, with its dot
+
+	stream string // FFKEEPER_STREAM of WithAttrs
+	named  bool   // SYSLOG_IDENTIFIER is among WithAttrs
 }
 
 type nativeField struct {
@@ -33,6 +36,10 @@ func (f native) append(b []byte, record slog.Record) []byte {
 
 	start := len(b)
 	b = append(b, fieldMessage+"="...)
+	if name := f.about(record); name != "" {
+		b = append(b, name...)
+		b = append(b, ": "...)
+	}
 	b = append(b, record.Message...)
 	b = append(b, f.pairs...)
 	overridden := false
@@ -58,6 +65,27 @@ func (f native) append(b []byte, record slog.Record) []byte {
 		return true
 	})
 	return b
+}
+
+// about is the stream that a record of our own is about, "" for none: journalctl
+// shows the message alone, in which somebody looks for one stream of many. A
+// stream's own lines are under its name already.
+func (f native) about(record slog.Record) string {
+	if f.named {
+		return ""
+	}
+	name := f.stream
+	record.Attrs(func(a slog.Attr) bool {
+		switch a.Key {
+		case FieldStream:
+			name = a.Value.Resolve().String()
+		case FieldIdentifier:
+			name = ""
+			return false
+		}
+		return true
+	})
+	return name
 }
 
 func (f native) has(key string) bool {
@@ -86,10 +114,16 @@ func (f native) appendOthers(b []byte, record slog.Record) []byte {
 }
 
 func (f native) withAttrs(attrs []slog.Attr) form {
-	with := native{group: f.group, pairs: bytes.Clone(f.pairs)}
+	with := native{group: f.group, pairs: bytes.Clone(f.pairs), stream: f.stream, named: f.named}
 	var added []nativeField
 	for _, a := range attrs {
 		eachAttr(f.group, a, func(group string, a slog.Attr) {
+			switch a.Key {
+			case FieldStream:
+				with.stream = a.Value.Resolve().String()
+			case FieldIdentifier:
+				with.named = true
+			}
 			field := nativeField{encoded: appendField(nil, group, a)}
 			if isField(a.Key) {
 				field.key = a.Key

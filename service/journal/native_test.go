@@ -87,7 +87,19 @@ func FuzzNative(f *testing.F) {
 		if got := valuesOf(fields, fieldPriority); !slices.Equal(got, []string{fmt.Sprint(Priority(slog.Level(level)))}) {
 			t.Errorf("PRIORITY is %q", got)
 		}
-		if got := valuesOf(fields, fieldMessage); len(got) != 1 || !strings.HasPrefix(got[0], message[:min(len(message), maxValue)]) {
+		about := ""
+		switch {
+		case key == FieldIdentifier || withKey == FieldIdentifier:
+		case key == FieldStream:
+			about = value
+		case withKey == FieldStream:
+			about = withValue
+		}
+		if about != "" {
+			about += ": "
+		}
+		text := about + message
+		if got := valuesOf(fields, fieldMessage); len(got) != 1 || !strings.HasPrefix(got[0], text[:min(len(text), maxValue)]) {
 			t.Errorf("MESSAGE is %.100q", got)
 		}
 		if isField(key) && len(value) <= maxValue {
@@ -101,6 +113,22 @@ func FuzzNative(f *testing.F) {
 			}
 		}
 	})
+}
+
+// journalctl shows the identifier and the message.
+func TestRecordsAboutAStreamBeginWithItsNameAndItsOwnLinesDoNot(t *testing.T) {
+	event := native{}.withAttrs([]slog.Attr{slog.String(FieldStream, "cam1")})
+	line := event.withAttrs([]slog.Attr{slog.String(FieldIdentifier, "cam1")})
+	for want, b := range map[string][]byte{
+		"cam1: started":  event.append(nil, slog.NewRecord(time.Time{}, 0, "started", 0)),
+		"frame dropped":  line.append(nil, slog.NewRecord(time.Time{}, 0, "frame dropped", 0)),
+		"nothing at all": native{}.append(nil, slog.NewRecord(time.Time{}, 0, "nothing at all", 0)),
+	} {
+		fields, err := parseNative(b)
+		if got := valuesOf(fields, fieldMessage); err != nil || len(got) != 1 || got[0] != want {
+			t.Errorf("MESSAGE is %q (%v), want %q", got, err, want)
+		}
+	}
 }
 
 func TestNativeFormOfAttributes(t *testing.T) {

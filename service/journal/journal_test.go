@@ -51,10 +51,10 @@ func TestRecordsReachTheJournalWithTheirFields(t *testing.T) {
 
 	got := j.await(3, "FFKEEPER_STREAM=cam1")
 	for i, want := range []map[string]string{
-		{"PRIORITY": "3", "MESSAGE": `exit key="v w" err="two\nlines" g.n=1`, "MESSAGE_ID": "a596d6fe7bfa4994828e72309e95d61e", "FFKEEPER_EXIT_CODE": "-9",
+		{"PRIORITY": "3", "MESSAGE": `cam1: exit key="v w" err="two\nlines" g.n=1`, "MESSAGE_ID": "a596d6fe7bfa4994828e72309e95d61e", "FFKEEPER_EXIT_CODE": "-9",
 			"FFKEEPER_ERR": "two\nlines", "FFKEEPER_KEY": "v w", "FFKEEPER_G_N": "1", "FFKEEPER_PID": "4711", "SYSLOG_IDENTIFIER": "ffkeeperd", "_TRANSPORT": "journal"},
 		{"PRIORITY": "5", "MESSAGE": "one\ntwo\n key=\"v w\" raw=\"a\\x00b\\xff\"", "FFKEEPER_RAW": "a\x00b\xff", "SYSLOG_IDENTIFIER": "cam1"},
-		{"PRIORITY": "7", "MESSAGE": `at this level key="v w" deep.k=v deep._PID=1 deep.MESSAGE=m deep.PRIORITY=0`, "FFKEEPER_DEEP_K": "v",
+		{"PRIORITY": "7", "MESSAGE": `cam1: at this level key="v w" deep.k=v deep._PID=1 deep.MESSAGE=m deep.PRIORITY=0`, "FFKEEPER_DEEP_K": "v",
 			"FFKEEPER_DEEP__PID": "1", "FFKEEPER_DEEP_MESSAGE": "m", "_PID": fmt.Sprint(os.Getpid())},
 	} {
 		for field, value := range want {

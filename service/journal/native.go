@@ -17,8 +17,8 @@ type native struct {
 	pairs   []byte        // " key=value" of WithAttrs
 	group   string        // of WithGroup, with its dot
 
-	stream string // FFKEEPER_STREAM of WithAttrs
-	named  bool   // SYSLOG_IDENTIFIER is among WithAttrs
+	stream     string // FFKEEPER_STREAM of WithAttrs
+	identifier string // SYSLOG_IDENTIFIER
 }
 
 type nativeField struct {
@@ -67,24 +67,23 @@ func (f native) append(b []byte, record slog.Record) []byte {
 	return b
 }
 
-// about is the stream that a record of our own is about, "" for none: journalctl
-// shows the message alone, in which somebody looks for one stream of many. A
-// stream's own lines are under its name already.
+// about is the stream that a record is about, "" for none: journalctl shows
+// identifier and message alone, in which somebody looks for one stream of many.
+// A stream's own lines have its name for their identifier.
 func (f native) about(record slog.Record) string {
-	if f.named {
-		return ""
-	}
-	name := f.stream
+	name, identifier := f.stream, f.identifier
 	record.Attrs(func(a slog.Attr) bool {
 		switch a.Key {
 		case FieldStream:
 			name = a.Value.Resolve().String()
 		case FieldIdentifier:
-			name = ""
-			return false
+			identifier = a.Value.Resolve().String()
 		}
 		return true
 	})
+	if identifier == name {
+		return ""
+	}
 	return name
 }
 
@@ -114,7 +113,7 @@ func (f native) appendOthers(b []byte, record slog.Record) []byte {
 }
 
 func (f native) withAttrs(attrs []slog.Attr) form {
-	with := native{group: f.group, pairs: bytes.Clone(f.pairs), stream: f.stream, named: f.named}
+	with := native{group: f.group, pairs: bytes.Clone(f.pairs), stream: f.stream, identifier: f.identifier}
 	var added []nativeField
 	for _, a := range attrs {
 		eachAttr(f.group, a, func(group string, a slog.Attr) {
@@ -122,7 +121,7 @@ func (f native) withAttrs(attrs []slog.Attr) form {
 			case FieldStream:
 				with.stream = a.Value.Resolve().String()
 			case FieldIdentifier:
-				with.named = true
+				with.identifier = a.Value.Resolve().String()
 			}
 			field := nativeField{encoded: appendField(nil, group, a)}
 			if isField(a.Key) {

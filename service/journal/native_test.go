@@ -87,16 +87,11 @@ func FuzzNative(f *testing.F) {
 		if got := valuesOf(fields, fieldPriority); !slices.Equal(got, []string{fmt.Sprint(Priority(slog.Level(level)))}) {
 			t.Errorf("PRIORITY is %q", got)
 		}
+		given := map[string]string{withKey: withValue}
+		given[key] = value
 		about := ""
-		switch {
-		case key == FieldIdentifier || withKey == FieldIdentifier:
-		case key == FieldStream:
-			about = value
-		case withKey == FieldStream:
-			about = withValue
-		}
-		if about != "" {
-			about += ": "
+		if name := given[FieldStream]; name != "" && name != given[FieldIdentifier] {
+			about = name + ": "
 		}
 		text := about + message
 		if got := valuesOf(fields, fieldMessage); len(got) != 1 || !strings.HasPrefix(got[0], text[:min(len(text), maxValue)]) {
@@ -117,12 +112,13 @@ func FuzzNative(f *testing.F) {
 
 // journalctl shows the identifier and the message.
 func TestRecordsAboutAStreamBeginWithItsNameAndItsOwnLinesDoNot(t *testing.T) {
-	event := native{}.withAttrs([]slog.Attr{slog.String(FieldStream, "cam1")})
+	daemon := native{}.withAttrs([]slog.Attr{slog.String(FieldIdentifier, "ffkeeperd")})
+	event := daemon.withAttrs([]slog.Attr{slog.String(FieldStream, "cam1")})
 	line := event.withAttrs([]slog.Attr{slog.String(FieldIdentifier, "cam1")})
 	for want, b := range map[string][]byte{
 		"cam1: started":  event.append(nil, slog.NewRecord(time.Time{}, 0, "started", 0)),
 		"frame dropped":  line.append(nil, slog.NewRecord(time.Time{}, 0, "frame dropped", 0)),
-		"nothing at all": native{}.append(nil, slog.NewRecord(time.Time{}, 0, "nothing at all", 0)),
+		"nothing at all": daemon.append(nil, slog.NewRecord(time.Time{}, 0, "nothing at all", 0)),
 	} {
 		fields, err := parseNative(b)
 		if got := valuesOf(fields, fieldMessage); err != nil || len(got) != 1 || got[0] != want {
@@ -145,7 +141,7 @@ func TestNativeFormOfAttributes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	message := `m w=with n=-1 u=9223372036854775808 f=1.5 b=true d=1.5s t=2026-11-23T02:15:00.000000005Z e="a b" nil=<nil> list="[a b]" valuer=resolved ` +
+	message := `inner: m w=with n=-1 u=9223372036854775808 f=1.5 b=true d=1.5s t=2026-11-23T02:15:00.000000005Z e="a b" nil=<nil> list="[a b]" valuer=resolved ` +
 		`panics="%!v(PANIC=Error method: no)" g.x=1 g.h.y=2 inline=3`
 	for name, want := range map[string][]string{
 		"MESSAGE":           {message},

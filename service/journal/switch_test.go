@@ -44,7 +44,7 @@ func TestSwitchMovesLoggersThatExistAlready(t *testing.T) {
 		t.Errorf("the console has\n%s", got)
 	}
 	records := j.await(2, FieldStream+"=cam1")
-	if len(records) != 2 || records[0]["MESSAGE"] != "two g.n=2" || records[0][FieldIdentifier] != "me" || records[1][FieldIdentifier] != "cam1" {
+	if len(records) != 2 || records[0]["MESSAGE"] != "cam1: two g.n=2" || records[0][FieldIdentifier] != "me" || records[1][FieldIdentifier] != "cam1" {
 		t.Errorf("the journal has %v", records)
 	}
 }

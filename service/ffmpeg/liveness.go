@@ -75,6 +75,8 @@ type Liveness struct {
 	movedAt time.Time
 	frameAt time.Time
 	gap     time.Duration // the longest between two movements of frame
+
+	unwatched bool // since the last movement of frame, for a time
 }
 
 // Feed takes a block in, which arrived at now, and says what moved in it.
@@ -102,10 +104,10 @@ func (l *Liveness) Feed(b Block, now time.Time) Movement {
 		l.moved, l.movedAt = true, now
 	}
 	if m.Frame {
-		if l.frames {
+		if l.frames && !l.unwatched {
 			l.gap = max(l.gap, now.Sub(l.frameAt))
 		}
-		l.frames, l.frameAt = true, now
+		l.frames, l.frameAt, l.unwatched = true, now, false
 	}
 	return m
 }
@@ -150,6 +152,11 @@ func (l *Liveness) Excuse(d time.Duration) {
 		l.frameAt = l.frameAt.Add(d)
 	}
 }
+
+// Unwatched tells that nobody has looked for a time. What has passed until frame
+// is seen to move again is no gap between two frames, by which others would be
+// measured.
+func (l *Liveness) Unwatched() { l.unwatched = true }
 
 // LivenessState is all that a Liveness knows, for one that goes on judging the
 // same run in another process. A zero time stands for what has not happened.

@@ -217,6 +217,36 @@ func TestMovementNamesTheFigures(t *testing.T) {
 	}
 }
 
+func TestATimeWithoutAKeeperIsNoGapBetweenFrames(t *testing.T) {
+	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	var l ffmpeg.Liveness
+	block := ffmpeg.Block{HasFrame: true, HasOutTime: true}
+	feed := func(after time.Duration, frames uint64) {
+		now = now.Add(after)
+		block.Frame += frames
+		block.OutTime += time.Second
+		l.Feed(block, now)
+	}
+	feed(0, 1)
+	feed(time.Second, 1)
+	l.Unwatched()
+	feed(time.Hour, 1)
+	for range 11 {
+		feed(time.Second, 0) // the sound goes on
+	}
+	if v := l.Judge(now, 10*time.Second); v != ffmpeg.FramesStalled {
+		t.Errorf("the picture stands still for 11 s: %s", v)
+	}
+	// A gap that was watched is one.
+	feed(time.Second, 1)
+	for range 13 {
+		feed(time.Second, 0)
+	}
+	if v := l.Judge(now, 10*time.Second); v != ffmpeg.Delivering {
+		t.Errorf("13 s after a gap of 12 s: %s", v)
+	}
+}
+
 func TestAResumedLivenessJudgesAsTheOneItCameFrom(t *testing.T) {
 	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	var a ffmpeg.Liveness

@@ -47,7 +47,15 @@ type ProgressParser struct {
 	part    []byte // a line whose end has not come yet
 	skip    bool   // the rest of a line too long is being dropped
 	current Block
+	torn    bool // the beginning of current is missing
 	bad     uint64
+}
+
+// Lost tells that bytes are missing before the next ones: what had begun is
+// dropped, and so is the block that those are in the middle of.
+func (p *ProgressParser) Lost() {
+	p.part, p.skip = p.part[:0], true
+	p.current, p.torn = Block{}, true
 }
 
 // Feed takes the next bytes and calls block for each block that they complete.
@@ -148,13 +156,11 @@ func (p *ProgressParser) line(line []byte, block func(Block)) {
 		default:
 			ok = false
 		}
-		if ok {
-			done := *b
-			*b = Block{}
+		done, whole := *b, !p.torn
+		*b, p.torn = Block{}, false
+		if ok && (whole || done.End) {
 			block(done)
-			return
 		}
-		*b = Block{}
 	}
 	if !ok {
 		p.bad++

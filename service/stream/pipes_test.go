@@ -207,6 +207,33 @@ func TestWhatWasDroppedIsCountedAndSaid(t *testing.T) {
 	}, asFFmpeg)
 }
 
+// What the shim keeps of an hour's blocks begins in the middle of one.
+func TestAnHoursAbsenceIsNoStandingPicture(t *testing.T) {
+	log := new(warnings)
+	onRig(t, "run", func(r *rig) {
+		pid := r.run()
+		r.post(func() { r.in.owner.feedProgress([]byte("frame=1\nout_time_us=1\nprogress=continue\n")) })
+		r.is(StateRunning)
+		r.handOver()
+		time.Sleep(time.Hour)
+		c := r.child()
+		r.set(func(*fakeShim) {
+			c.drained = map[shim.End]shim.Drained{shim.Progress: {
+				Data:    []byte("_time_us=1\nout_time_us=8\nprogress=continue\nframe=90000\nout_time_us=9\nprogress=continue\n"),
+				Dropped: 1 << 20,
+			}}
+		})
+		r.keeper(func(c *Config) { c.Log = log.logger() })
+		r.runsOn(pid)
+		if s := r.Snapshot(background()); s.Health != HealthOK || s.Progress == nil || s.Progress.Frame != 90000 {
+			t.Errorf("%s/%s %+v", s.Health, s.Reason, s.Progress)
+		}
+		if log.have(string(KindDegraded)) {
+			t.Errorf("said %q", log.all())
+		}
+	}, asFFmpeg)
+}
+
 func TestTheLastWordsOfWhatEndedMeanwhileExplainIt(t *testing.T) {
 	log := new(warnings)
 	onRig(t, "run", func(r *rig) {

@@ -48,6 +48,7 @@ func (o *owner) takeProcess(held *shim.Held) {
 		o.past = latest(moment(held.Exited.At), o.m.started)
 		defer func() { o.past = time.Time{} }()
 	}
+	o.m.live.Unwatched()
 	o.takeDrained(held)
 	if held.Exited != nil {
 		o.shimEvent(*held.Exited)
@@ -83,6 +84,9 @@ func (o *owner) takeDrained(held *shim.Held) {
 		d := held.Drained[end]
 		switch {
 		case end == shim.Progress:
+			if d.Dropped > 0 {
+				p.parser.Lost()
+			}
 			o.feedProgress(d.Data)
 			continue
 		case d.Dropped == 0:

@@ -228,7 +228,7 @@ func (k *Keeper) addLocked(m *member, cfg stream.Config, h Hooks) {
 	m.gone = make(chan struct{})
 	cfg.Shim, cfg.Pump, cfg.Log, cfg.Redact = k.link, k.pump, k.streams, k.redact
 	cfg.Publish = func(t stream.Transition) { k.publish(m, t) }
-	cfg.AwaitDeps, cfg.HostSlow, cfg.FullSince = k.awaitDeps, k.sampler.hostSlow, k.disks.FullSince
+	cfg.AwaitDeps, cfg.HostSlow, cfg.Room = k.awaitDeps, k.sampler.hostSlow, k.disks.Room
 	cfg.StartOther = func(other string) { k.startOther(name, other) }
 	cfg.Command, cfg.OnRestart, cfg.OnFailure = h.Command, h.OnRestart, h.OnFailure
 	cfg.Lasting = k.link.lasting()

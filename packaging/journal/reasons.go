@@ -40,7 +40,7 @@ func reasons() []reason {
 		{stream.ReasonStuck, []stream.Kind{stream.KindZombie}, "it was killed, yet the kernel has not let go of it."},
 		{stream.ReasonTooSlow, degraded, "its speed over the last 30 s is below MinSpeed=, yet nothing of the host keeps it waiting: an input that is slow itself, an encoder with too much to do, or a limit of its own, which the message names."},
 		{stream.ReasonHostSlow, degraded, "the stream waits for a CPU, memory or I/O for most of the time: less work for the host, or a faster one."},
-		{stream.ReasonDiskFull, degraded, "a disk that it writes to has no more room, which ffmpeg does not tell of HLS. Make room; the message names the directory."},
+		{stream.ReasonDiskFull, degraded, "a disk that it writes to has no more room, about which ffmpeg says nothing when it makes HLS. Make room; the message names the directory."},
 		{stream.ReasonNoReader, degraded, "nobody reads its standard output, which is a pipe for a client."},
 	}
 }

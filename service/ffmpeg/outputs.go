@@ -7,9 +7,9 @@ import (
 	"github.com/ffkeeper/ffkeeper/service/ffmpeg/internal/cmdline"
 )
 
-// OutputFiles are the local files that an ffmpeg command line writes, as it
-// names them: its outputs, the parts of tee, and HLS's segments where they have
-// a name of their own. They may be patterns (%05d), relative, and not there yet.
+// OutputFiles are the local files that the outputs of an ffmpeg command line
+// are, as it names them: the parts of tee too, and HLS's segments where they
+// have a name of their own. They may be patterns (%05d), relative, and not there yet.
 func OutputFiles(argv []string) []string {
 	var files []string
 	add := func(url, format string) {
@@ -50,5 +50,6 @@ func localPath(url string) (path string, ok bool) {
 	if before, _, found := strings.Cut(path, ":"); found && !named && !strings.Contains(before, "/") {
 		return "", false
 	}
-	return path, path != "" && !strings.HasPrefix(path, "/dev/") && !strings.HasPrefix(path, "/proc/")
+	device := strings.HasPrefix(path, "/dev/") && !strings.HasPrefix(path, "/dev/shm/")
+	return path, path != "" && !device && !strings.HasPrefix(path, "/proc/")
 }

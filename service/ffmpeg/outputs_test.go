@@ -23,6 +23,8 @@ func TestOutputFilesAreTheLocalOnes(t *testing.T) {
 		"ffmpeg -i in -f null - /rec/a.ts":                                                 {"/rec/a.ts"},
 		"ffmpeg -i in ./12:00.ts":                                                          {"./12:00.ts"},
 		"ffmpeg -i in -y a.ts -y a.ts":                                                     {"a.ts"},
+		"ffmpeg -i in -f hls /dev/shm/live.m3u8":                                           {"/dev/shm/live.m3u8"},
+		"ffmpeg -i in -f libndi_newtek CAM":                                                nil,
 		"ffmpeg":                                                                           nil,
 	} {
 		if got := OutputFiles(strings.Fields(command)); !slices.Equal(got, want) {

@@ -115,7 +115,7 @@ func descriptor(number, option string, std int) int {
 func writesNoBytes(format string) bool {
 	switch format {
 	case "null", "alsa", "audiotoolbox", "caca", "decklink", "fbdev", "opengl",
-		"oss", "pulse", "rtsp", "sap", "sdl", "sdl2", "sndio", "v4l2", "video4linux2", "xv":
+		"libndi_newtek", "oss", "pulse", "rtsp", "sap", "sdl", "sdl2", "sndio", "v4l2", "video4linux2", "xv":
 		return true
 	}
 	return false

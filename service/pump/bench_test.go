@@ -95,7 +95,7 @@ func benchmarkPipes(b *testing.B, n int, flood bool, read func(*testing.B, []*os
 		time.Sleep(seconds * time.Second)
 		unix.Getrusage(unix.RUSAGE_SELF, &to)
 		cpu += time.Duration(to.Utime.Nano() + to.Stime.Nano() - from.Utime.Nano() - from.Stime.Nano())
-		switches += to.Nvcsw + to.Nivcsw - from.Nvcsw - from.Nivcsw
+		switches += int64(to.Nvcsw + to.Nivcsw - from.Nvcsw - from.Nivcsw)
 	}
 	cmd.Process.Kill()
 	cmd.Wait()

@@ -2,7 +2,6 @@ package stream
 
 import (
 	"path/filepath"
-	"slices"
 	"time"
 
 	"github.com/ffkeeper/ffkeeper/service/ffmpeg"
@@ -15,35 +14,37 @@ const (
 	// room for a moment.
 	diskPatience = 5 * time.Second
 
-	// maxOutputs is how many directories of one stream are watched.
+	// maxOutputs is how many files of one stream are watched.
 	maxOutputs = 8
 )
 
-// outputDirs are the directories of the files that the command writes. ffmpeg
-// itself does not tell that a disk is full: HLS goes on with empty segments,
-// and its progress with it.
-func outputDirs(l *streamfile.Launch) []string {
-	var dirs []string
-	for _, file := range ffmpeg.OutputFiles(l.Argv) {
+// outputFiles are the files that the command writes. ffmpeg itself does not tell
+// that a disk is full when it makes HLS: it goes on with empty segments, and its
+// progress with it.
+func outputFiles(l *streamfile.Launch) []string {
+	files := ffmpeg.OutputFiles(l.Argv)
+	files = files[:min(len(files), maxOutputs)]
+	for i, file := range files {
 		if !filepath.IsAbs(file) {
-			file = filepath.Join("/", l.Dir, file)
-		}
-		if dir := filepath.Dir(file); !slices.Contains(dirs, dir) && len(dirs) < maxOutputs {
-			dirs = append(dirs, dir)
+			files[i] = filepath.Join("/", l.Dir, file)
 		}
 	}
-	return dirs
+	return files
 }
 
-// diskFull is the first of the output's directories whose disk is full.
+// diskFull is the directory of the first output whose disk is full. Once it is,
+// it stays so until there is room: a new keeper's first looks prove nothing yet.
 func (o *owner) diskFull() string {
-	if o.cfg.FullSince == nil {
+	if o.cfg.Room == nil {
 		return ""
 	}
 	full := ""
-	for _, dir := range o.proc.outputs { // all are asked for, so that all are looked at
-		if since := o.cfg.FullSince(dir); full == "" && !since.IsZero() && time.Since(since) >= diskPatience {
-			full = o.cfg.Redact.String(dir)
+	for _, file := range o.proc.outputs { // all of them, so that all are looked at
+		room := o.cfg.Room(file)
+		dir := o.cfg.Redact.String(filepath.Dir(file))
+		still := o.m.diskFull == dir && (room.Full || !room.Known)
+		if full == "" && (still || room.Full && room.For >= diskPatience) {
+			full = dir
 		}
 	}
 	return full

@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/ffkeeper/ffkeeper/procmon"
 	"github.com/ffkeeper/ffkeeper/service/pump"
 	"github.com/ffkeeper/ffkeeper/service/redact"
 	"github.com/ffkeeper/ffkeeper/service/shim"
@@ -232,6 +233,50 @@ func TestAnHoursAbsenceIsNoStandingPicture(t *testing.T) {
 			t.Errorf("said %q", log.all())
 		}
 	}, asFFmpeg)
+}
+
+// A new keeper's first look at the disk has not come back yet, and one alone
+// proves nothing; neither is a reason to say that all is well.
+func TestAFullDiskIsOneUnderTheNextKeeperToo(t *testing.T) {
+	log := new(warnings)
+	var room procmon.Room
+	with := func(c *Config) {
+		c.Log = log.logger()
+		c.Definition.ExecStart.Words = []string{"ffmpeg", "-i", "x", "/srv/rec/x.m3u8"}
+		c.Room = func(file string) procmon.Room {
+			if file != "/srv/rec/x.m3u8" {
+				t.Errorf("asked for %s", file)
+			}
+			return room
+		}
+	}
+	onRig(t, "run", func(r *rig) {
+		pid := r.run()
+		frame := 0
+		sampled := func(now procmon.Room, want Health) {
+			t.Helper()
+			room = now
+			frame++
+			r.post(func() { r.in.owner.feedProgress(fmt.Appendf(nil, "frame=%d\nprogress=continue\n", frame)) })
+			r.Sampled(pid, &Usage{})
+			synctest.Wait()
+			if s := r.Core(); s.Health != want || (want == HealthDegraded) != (s.Reason == ReasonDiskFull) {
+				t.Errorf("%+v: %s/%s", now, s.Health, s.Reason)
+			}
+		}
+		sampled(procmon.Room{}, HealthOK)
+		sampled(procmon.Room{Known: true, Full: true}, HealthOK)
+		sampled(procmon.Room{Known: true, Full: true, For: diskPatience}, HealthDegraded)
+		r.handOver()
+		r.keeper(with)
+		r.runsOn(pid)
+		sampled(procmon.Room{}, HealthDegraded)
+		sampled(procmon.Room{Known: true, Full: true}, HealthDegraded)
+		if log.have(string(KindRecovered)) {
+			t.Errorf("said %q", log.all())
+		}
+		sampled(procmon.Room{Known: true}, HealthOK)
+	}, asFFmpeg, with)
 }
 
 func TestTheLastWordsOfWhatEndedMeanwhileExplainIt(t *testing.T) {

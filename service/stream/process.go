@@ -20,7 +20,7 @@ type process struct {
 	started time.Time
 	command []string // redacted
 	cgroup  string   // directory of its cgroup; "": none
-	outputs []string // directories of the files that it writes
+	outputs []string // files that it writes
 	stdin   streamfile.Stdin
 	plain   bool // stdin is a pipe, not a socket
 	askable bool // q or the end of its data ends it
@@ -96,7 +96,7 @@ func (o *owner) newProcess(def *streamfile.Definition, l *streamfile.Launch, c *
 		control: l.Stdin == streamfile.StdinControl,
 	}
 	if def.Type == streamfile.TypeFFmpeg {
-		p.outputs = outputDirs(l)
+		p.outputs = outputFiles(l)
 	}
 	p.askable = l.Stdin == streamfile.StdinPipe && p.in != nil ||
 		p.control && p.in != nil && def.Type == streamfile.TypeFFmpeg && l.ControlQ

@@ -25,6 +25,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/ffkeeper/ffkeeper/procmon"
 	"github.com/ffkeeper/ffkeeper/service/pump"
 	"github.com/ffkeeper/ffkeeper/service/redact"
 	"github.com/ffkeeper/ffkeeper/service/shim"
@@ -88,9 +89,9 @@ type Config struct {
 	// "": of nothing. It is asked where the kernel does not tell of the
 	// stream's own control group.
 	HostSlow func() string
-	// FullSince says since when the disk of a directory has been full; the zero
-	// time: it is not, or nobody knows. It must not block. nil: nobody knows.
-	FullSince func(dir string) time.Time
+	// Room says whether there is room for a file, see procmon.Disks. It must not
+	// block. nil: nobody knows.
+	Room func(file string) procmon.Room
 
 	// Command builds the command before every start, in place of ExecStart=
 	// and CommandBuilder=. It has ten seconds.

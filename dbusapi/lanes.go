@@ -24,18 +24,27 @@ const (
 	// that takes its time.
 	patience = 5 * time.Millisecond
 
-	// A sender whose calls have taken more than burst without a pause is a flood:
-	// from then on it rests after every turn, for restShare times as long as that
-	// was, and gets a tenth of a processor. An ordinary burst is over before. A
-	// host that is slow for once is not its fault: no rest is longer than longRest.
+	// A lane that always has work would keep its processor, on which the runtime
+	// looks for what the bus has brought only when it is idle, or every 10 ms. So
+	// it rests after every turn.
+	turn = 2 * time.Millisecond
+	rest = 200 * time.Microsecond
+
+	// A sender whose calls have cost more than burst without a pause is a flood,
+	// and rests for restShare times as long as they take: it gets a tenth of a
+	// processor. An ordinary burst is over before. A host that is slow for once
+	// is not its fault: no rest is longer than longRest.
 	burst     = 50 * time.Millisecond
-	turn      = 2 * time.Millisecond
 	restShare = 9
 	longRest  = 200 * time.Millisecond
 
+	// dataSize is the size from which a call carries data, whose bytes are what
+	// is bounded: feeding a stream is no flood.
+	dataSize = 4 << 10
+
 	// Refusals are sent refusePart at a time, refuseEvery apart: a sender that
 	// calls again as soon as it is refused would keep the bus busy with nothing
-	// else. What is beyond laneRefusals does not wait.
+	// else.
 	refuseEvery  = 20 * time.Millisecond
 	refusePart   = 16
 	laneRefusals = 4096
@@ -73,6 +82,7 @@ type lane struct {
 	slow    int  // overtaken calls in work
 
 	refusals []func()      // not sent yet
+	refusing bool          // a timer is set to send some
 	used     time.Duration // on calls since it was idle
 }
 
@@ -137,42 +147,42 @@ func (ls *lanes) fits(l *lane, size int, file bool) bool {
 	return ls.bytes == 0 || ls.bytes+size <= allBytes
 }
 
-// refuse has send called soon, which tells the sender that a call of its was not
-// taken. It never blocks.
-func (ls *lanes) refuse(sender string, send func()) {
+// refuse has send called soon, which tells the sender that its call was not
+// taken; it reports false, and does nothing, where too many wait for that. It
+// never blocks.
+func (ls *lanes) refuse(sender string, send func()) bool {
 	ls.mu.Lock()
 	defer ls.mu.Unlock()
 	l := ls.lane(sender)
-	l.refusals = append(l.refusals, send)
-	switch n := len(l.refusals); {
-	case n == 1:
-		time.AfterFunc(refuseEvery, l.sendRefusals)
-	case n > laneRefusals:
-		go l.takeRefusals(1)[0]()
+	if len(l.refusals) >= laneRefusals {
+		return false
 	}
+	l.refusals = append(l.refusals, send)
+	if !l.refusing {
+		l.refusing = true
+		time.AfterFunc(refuseEvery, l.sendRefusals)
+	}
+	return true
 }
 
 // sendRefusals sends some, and goes on later with the rest.
 func (l *lane) sendRefusals() {
 	l.all.mu.Lock()
-	some := l.takeRefusals(refusePart)
-	if len(l.refusals) > 0 {
-		time.AfterFunc(refuseEvery, l.sendRefusals)
-	}
-	l.dropIfIdle()
+	n := min(refusePart, len(l.refusals))
+	some := l.refusals[:n:n]
+	l.refusals = l.refusals[n:]
 	l.all.mu.Unlock()
 	for _, send := range some {
 		send()
 	}
-}
-
-func (l *lane) takeRefusals(most int) []func() {
-	n := min(most, len(l.refusals))
-	some := l.refusals[:n:n]
-	if l.refusals = l.refusals[n:]; len(l.refusals) == 0 {
-		l.refusals = nil
+	l.all.mu.Lock()
+	defer l.all.mu.Unlock()
+	if len(l.refusals) > 0 {
+		time.AfterFunc(refuseEvery, l.sendRefusals)
+		return
 	}
-	return some
+	l.refusals, l.refusing = nil, false
+	l.dropIfIdle()
 }
 
 // gone tells that a sender has left the bus: nobody waits for what it asked
@@ -183,6 +193,7 @@ func (ls *lanes) gone(sender string) {
 	defer ls.mu.Unlock()
 	if l := ls.lanes[sender]; l != nil {
 		l.cancel()
+		l.refusals = nil
 	}
 }
 
@@ -195,7 +206,7 @@ func (l *lane) begin() {
 }
 
 func (l *lane) dropIfIdle() {
-	if !l.working && len(l.waiting) == 0 && l.slow == 0 && len(l.refusals) == 0 {
+	if !l.working && len(l.waiting) == 0 && l.slow == 0 && !l.refusing {
 		l.cancel()
 		delete(l.all.lanes, l.sender)
 	}
@@ -203,7 +214,7 @@ func (l *lane) dropIfIdle() {
 
 // run runs what waits until nothing does, or until it is overtaken itself.
 func (l *lane) run() {
-	var owed time.Duration // worked for without a rest
+	began := time.Now()
 	for {
 		l.all.mu.Lock()
 		if len(l.waiting) == 0 {
@@ -221,15 +232,33 @@ func (l *lane) run() {
 		if overtaken {
 			return
 		}
-		if owed += took; flood && owed > turn {
-			time.Sleep(min(restShare*owed, longRest))
-			owed = 0
+		switch {
+		case flood && took > 0:
+			l.rest(max(rest, min(restShare*took, longRest)))
+		case time.Since(began) > turn:
+			l.rest(rest)
+		default:
+			continue
 		}
+		began = time.Now()
 	}
 }
 
-// runOne runs a call and reports how long that took, nothing for one that may
-// have waited, and whether it was overtaken meanwhile, so that another
+// rest waits, but not while nobody is there any more to be kept from calling.
+func (l *lane) rest(d time.Duration) {
+	if l.ctx.Err() != nil {
+		return
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-l.ctx.Done():
+	}
+}
+
+// runOne runs a call and reports what it has cost, up to where it may have waited
+// and nothing for data, and whether it was overtaken meanwhile, so that another
 // goroutine has, or will get, the lane.
 func (l *lane) runOne(j job) (took time.Duration, overtaken bool) {
 	done := false
@@ -239,6 +268,7 @@ func (l *lane) runOne(j job) (took time.Duration, overtaken bool) {
 		if timer != nil {
 			return
 		}
+		took = time.Since(began)
 		timer = time.AfterFunc(patience, func() {
 			l.all.mu.Lock()
 			defer l.all.mu.Unlock()
@@ -255,6 +285,9 @@ func (l *lane) runOne(j job) (took time.Duration, overtaken bool) {
 		timer.Stop()
 	} else {
 		took = time.Since(began)
+	}
+	if j.size >= callOverhead+dataSize {
+		took = 0
 	}
 	l.all.mu.Lock()
 	defer l.all.mu.Unlock()

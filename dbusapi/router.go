@@ -115,6 +115,9 @@ func (c *call) do() (any, error) {
 	if err := c.decode(); err != nil {
 		return nil, err
 	}
+	if c.ctx.Err() != nil && !c.changes(c.method.name) {
+		return nil, c.ctx.Err() // reading for one that has left
+	}
 	if c.method.action != "" {
 		if err := c.permit(); err != nil {
 			return nil, err

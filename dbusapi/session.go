@@ -141,9 +141,12 @@ func (ses *session) received(m *wire.Message) {
 	}
 	if !ses.lanes.submit(m.Sender, len(m.Body), ses.handsOut(m.Member), func(ctx context.Context, mayWait func()) { ses.serve(ctx, m, mayWait) }) && !silent {
 		m.Body = nil
-		ses.lanes.refuse(m.Sender, func() {
+		refuse := func() {
 			ses.conn.ReplyError(m, errLimitsExceeded, "too many calls at once from this connection")
-		})
+		}
+		if !ses.lanes.refuse(m.Sender, refuse) {
+			refuse()
+		}
 	}
 	// In a flood there is always one more to read; what is queued comes first.
 	runtime.Gosched()

@@ -46,6 +46,12 @@ func testReexec(t *testing.T, r *rig) {
 		if got := line(t, lives.Stdout); got != fmt.Sprint(i) {
 			t.Errorf("%q", got)
 		}
+		// A shell that is signalled on its way into read tells of it after that.
+		line(t, lives.Progress)
+		until(t, "the shell reads", func() bool {
+			st, err := readStat(lives.PID)
+			return err == nil && st.state == 'S'
+		})
 		r.Signal(lives.ID, unix.SIGTERM, Main)
 		if got := line(t, lives.Stdout); got != "term" {
 			t.Errorf("%q", got)

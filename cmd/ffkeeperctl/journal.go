@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -156,6 +157,9 @@ func readJournalJSON(r io.Reader, each func(journalLine) error) error {
 		}
 		l := journalLine{Name: journalText(record["FFKEEPER_STREAM"])}
 		l.Text = journalText(record["MESSAGE"])
+		if journalText(record["SYSLOG_IDENTIFIER"]) != l.Name {
+			l.Text = strings.TrimPrefix(l.Text, l.Name+": ") // the keeper's words; the name stands beside
+		}
 		l.RealtimeUsec, _ = strconv.ParseUint(journalText(record["__REALTIME_TIMESTAMP"]), 10, 64)
 		l.Priority = 6
 		if p, err := strconv.ParseInt(journalText(record["PRIORITY"]), 10, 32); err == nil {

@@ -66,6 +66,8 @@ func TestJournalRecordsBecomeLines(t *testing.T) {
 	in := `{"__REALTIME_TIMESTAMP":"1795442700000001","PRIORITY":"3","MESSAGE":"text","FFKEEPER_STREAM":"cam1"}
 {"__REALTIME_TIMESTAMP":"2","MESSAGE":[104,105,255],"FFKEEPER_STREAM":["cam2","x"]}
 {"MESSAGE":null}
+{"MESSAGE":"cam1: started","SYSLOG_IDENTIFIER":"ffkeeperd","FFKEEPER_STREAM":"cam1"}
+{"MESSAGE":"cam1: its own word","SYSLOG_IDENTIFIER":"cam1","FFKEEPER_STREAM":"cam1"}
 `
 	var got []journalLine
 	if err := readJournalJSON(strings.NewReader(in), func(l journalLine) error { got = append(got, l); return nil }); err != nil {
@@ -75,6 +77,8 @@ func TestJournalRecordsBecomeLines(t *testing.T) {
 		{"cam1", logLine{1795442700000001, 3, "text"}},
 		{"cam2", logLine{2, 6, "hi\xff"}},
 		{"", logLine{0, 6, ""}},
+		{"cam1", logLine{0, 6, "started"}},
+		{"cam1", logLine{0, 6, "cam1: its own word"}},
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("got %v, want %v", got, want)

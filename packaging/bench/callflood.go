@@ -15,9 +15,9 @@ import (
 	"github.com/ffkeeper/ffkeeper/dbusapi/client"
 )
 
-// The ways in which one client floods the keeper.
-// Beyond 128 calls to which a connection awaits a reply the bus refuses by
-// itself (dbus-daemon(1), max_replies_per_connection).
+// The ways in which one client floods the keeper. More than 128 calls without
+// their answers the bus refuses by itself (dbus-daemon(1),
+// max_replies_per_connection).
 var callFloods = []struct {
 	kind, what, wanted string
 }{
@@ -103,7 +103,7 @@ func (b *bench) callFloodRun(kind string) (took, floor []time.Duration, err erro
 	return took, floor, nil
 }
 
-// flood is the other client. It says one byte when it is at full speed.
+// flood is the other client. It says one byte when it has begun.
 func flood(kind, state string) error {
 	atOnce := 120
 	if kind == "refused" {

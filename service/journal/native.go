@@ -67,9 +67,9 @@ func (f native) append(b []byte, record slog.Record) []byte {
 	return b
 }
 
-// about is the stream that a record is about, "" for none: journalctl shows
-// identifier and message alone, in which somebody looks for one stream of many.
-// A stream's own lines have its name for their identifier.
+// about is the stream that a record is about, "" for none: journalctl shows only
+// identifier and message, and somebody may look there for one stream of many. A
+// stream's own lines have its name for their identifier.
 func (f native) about(record slog.Record) string {
 	name, identifier := f.stream, f.identifier
 	record.Attrs(func(a slog.Attr) bool {

@@ -95,12 +95,13 @@ func serve(o *options) error {
 func tune() {
 	runtime.GOMAXPROCS(min(2, runtime.NumCPU()))
 	debug.SetGCPercent(50)
-	warmThreads(8)
+	warmThreads(6)
 }
 
 // warmThreads makes the runtime create n threads now, which it keeps. When the
 // user has no more processes left (RLIMIT_NPROC) a program that needs a new
-// thread dies, and the shim must not; it never needs more than these.
+// thread dies, and the shim must not: ordinary work takes no more than these,
+// the start of hundreds of streams in one moment some more.
 func warmThreads(n int) {
 	var ready, done sync.WaitGroup
 	release := make(chan struct{})

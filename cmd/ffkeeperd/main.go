@@ -23,7 +23,7 @@ const unknownVersion = "unknown"
 
 func main() {
 	// A quarter less memory for a tenth of a percent of a core, at 300 streams.
-	debug.SetGCPercent(50)
+	debug.SetGCPercent(40)
 	// With FFKEEPER_SHIM=embedded this very program is what the shim starts
 	// to set limits before it becomes a stream's command.
 	shim.ExecHelperMain()

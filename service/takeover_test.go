@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/ffkeeper/ffkeeper/service/shim"
+	"github.com/ffkeeper/ffkeeper/service/shim/lingertest"
 	"github.com/ffkeeper/ffkeeper/service/stream"
 	"github.com/ffkeeper/ffkeeper/service/streamfile"
 )
@@ -19,24 +20,7 @@ import (
 // answers how to connect to it.
 func lingering(t *testing.T) ShimConnector {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "control")
-	fd, err := shim.Listen(path, 0o600)
-	if err != nil {
-		t.Fatal(err)
-	}
-	stop := make(chan os.Signal)
-	server, err := shim.NewServer(shim.Config{Listener: fd, Stay: true, Stop: stop, StopWait: time.Second})
-	if err != nil {
-		t.Fatal(err)
-	}
-	ended := make(chan error, 1)
-	go func() { ended <- server.Run() }()
-	t.Cleanup(func() {
-		close(stop)
-		if err := <-ended; err != nil {
-			t.Error(err)
-		}
-	})
+	path := lingertest.Listen(t)
 	return func(ctx context.Context, h shim.Handler) (*shim.Client, error) { return shim.Dial(ctx, path, h) }
 }
 
@@ -56,6 +40,21 @@ func sleeper(name string) *streamfile.Definition {
 	def.Type, def.OnStall = streamfile.TypeSimple, streamfile.OnStallLog
 	def.Restart = streamfile.RestartNo
 	return def
+}
+
+// leftRunning has a keeper start the stream s and end.
+func leftRunning(t *testing.T, connect ShimConnector) (pid int) {
+	t.Helper()
+	first := keeperOn(t, connect)
+	if err := first.Add(sleeper("s"), Hooks{}); err != nil {
+		t.Fatal(err)
+	}
+	pid, err := first.Start(t.Context(), "s", CallOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	first.Close()
+	return pid
 }
 
 // await waits until cond holds of a stream.
@@ -78,15 +77,7 @@ func await(t *testing.T, k *Keeper, name string, cond func(*stream.Snapshot) boo
 
 func TestAStreamOfAddIsTakenOverWhenItIsAdded(t *testing.T) {
 	connect := lingering(t)
-	first := keeperOn(t, connect)
-	if err := first.Add(sleeper("s"), Hooks{}); err != nil {
-		t.Fatal(err)
-	}
-	pid, err := first.Start(t.Context(), "s", CallOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	first.Close()
+	pid := leftRunning(t, connect)
 	second := keeperOn(t, connect, t.TempDir()) // it has files, too, none of this stream
 	if err := second.Add(sleeper("s"), Hooks{}); err != nil {
 		t.Fatal(err)
@@ -101,15 +92,7 @@ func TestAStreamOfAddIsTakenOverWhenItIsAdded(t *testing.T) {
 // nobody is there yet to hear of it.
 func TestAnExitBeforeAStreamIsAddedIsNotLost(t *testing.T) {
 	connect := lingering(t)
-	first := keeperOn(t, connect)
-	if err := first.Add(sleeper("s"), Hooks{}); err != nil {
-		t.Fatal(err)
-	}
-	pid, err := first.Start(t.Context(), "s", CallOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	first.Close()
+	pid := leftRunning(t, connect)
 
 	heard := make(chan shim.Event, 10)
 	second := keeperOn(t, func(ctx context.Context, h shim.Handler) (*shim.Client, error) {

@@ -5,14 +5,13 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"os"
-	"path/filepath"
 	"slices"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/ffkeeper/ffkeeper/service/shim"
+	"github.com/ffkeeper/ffkeeper/service/shim/lingertest"
 )
 
 // lingering is a shim that goes on without its keeper, the real one or the
@@ -26,24 +25,7 @@ type lingering struct {
 
 // realLingering is a shim in this process that listens.
 func realLingering(t *testing.T) *lingering {
-	path := filepath.Join(t.TempDir(), "control")
-	fd, err := shim.Listen(path, 0o600)
-	if err != nil {
-		t.Fatal(err)
-	}
-	stop := make(chan os.Signal)
-	server, err := shim.NewServer(shim.Config{Listener: fd, Stay: true, Stop: stop, StopWait: time.Second, Version: "test"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	ended := make(chan error, 1)
-	go func() { ended <- server.Run() }()
-	t.Cleanup(func() {
-		close(stop)
-		if err := <-ended; err != nil {
-			t.Error(err)
-		}
-	})
+	path := lingertest.Listen(t)
 	var client *shim.Client
 	return &lingering{
 		connect: func(h shim.Handler) (Shim, map[string][]byte, []*shim.Held) {

@@ -72,6 +72,13 @@ func (d *daemon) run(ctx context.Context, signals <-chan os.Signal) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	d.log.Info("ffkeeperd "+version+" begins", "streams", len(d.keeper.Names()), "taken_over", alive(d.keeper.Cores()))
+	select {
+	case s := <-signals: // while what an earlier keeper left was taken over
+		if s != syscall.SIGHUP { // all has just been read
+			return d.signalled(ctx, cancel, s)
+		}
+	default:
+	}
 	d.keeper.Autostart(ctx)
 	if version != unknownVersion {
 		go d.keeper.UpgradeShim(ctx)
@@ -125,16 +132,21 @@ func (d *daemon) run(ctx context.Context, signals <-chan os.Signal) error {
 				go d.reload(ctx)
 				continue
 			}
-			if why := d.handOver(ctx); why != "" {
-				d.log.Info("leaving the streams to the next keeper", "signal", s.String(), "job", why)
-				return d.leave(cancel, errHandedOver)
-			}
-			d.log.Info("stopping", "signal", s.String())
-			return d.stop(nil)
+			return d.signalled(ctx, cancel, s)
 		case <-ctx.Done():
 			return d.stop(nil)
 		}
 	}
+}
+
+// signalled ends this keeper, and the streams unless they are for the next one.
+func (d *daemon) signalled(ctx context.Context, cancel context.CancelFunc, s os.Signal) error {
+	if why := d.handOver(ctx); why != "" {
+		d.log.Info("leaving the streams to the next keeper", "signal", s.String(), "job", why)
+		return d.leave(cancel, errHandedOver)
+	}
+	d.log.Info("stopping", "signal", s.String())
+	return d.stop(nil)
 }
 
 // handOver says whether a signal to end means this keeper and not the streams,

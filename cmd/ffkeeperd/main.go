@@ -36,13 +36,15 @@ func keep() int {
 	if done {
 		return code
 	}
+	// Before anything is taken over: a stop that comes in between means the
+	// streams, too, and must not only end this process.
+	signals := make(chan os.Signal, 4)
+	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
 	d, err := newDaemon(settings)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "ffkeeperd: "+err.Error())
 		return 1
 	}
-	signals := make(chan os.Signal, 4)
-	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	switch d.serve(ctx, signals) {

@@ -305,13 +305,15 @@ func (c *Client) Err() error {
 	return c.err
 }
 
-// Close ends the connection. A shim in this process or launched by it stops
+// Close ends the connection, after what was sent before; a shim that takes
+// nothing is given a second for that. A shim in this process or launched by it stops
 // its children (TERM, ten seconds unless set otherwise, KILL) and ends; Close
 // waits for that. One that was dialled goes on alone.
 func (c *Client) Close() error {
 	c.mu.Lock()
 	c.closing = true
 	c.mu.Unlock()
+	c.conn.drain(lastWords)
 	c.conn.close()
 	<-c.lost
 	return nil

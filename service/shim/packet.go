@@ -221,10 +221,11 @@ func (c *conn) drain(most time.Duration) bool {
 	return len(c.queue) == 0
 }
 
+// close drops what is queued.
 func (c *conn) close() {
 	c.mu.Lock()
-	defer c.mu.Unlock()
 	if c.closed {
+		c.mu.Unlock()
 		return
 	}
 	c.closed = true
@@ -232,6 +233,10 @@ func (c *conn) close() {
 		c.dropQueue()
 	}
 	c.shorter.Broadcast()
+	c.mu.Unlock()
+	// Not under the lock: Close waits for flush to let go of the file, and flush,
+	// in the middle of sending, for the lock. Nobody else touches c.fd once
+	// closed is set.
 	c.file.Close()
 }
 

@@ -144,13 +144,28 @@ func (k *keeper) stop() {
 		k.client.Close()
 	}
 	// No service: it stops its streams, and then the shim leaves.
-	for _, cmd := range []*exec.Cmd{k.cmd, k.shim} {
-		if cmd != nil && cmd.Process != nil {
-			cmd.Process.Signal(syscall.SIGTERM)
-			cmd.Wait()
-		}
-	}
+	k.end("ffkeeperd", k.cmd)
+	k.end("ffkeeper-shim", k.shim)
 	k.log.Close()
+}
+
+// endWait is more than any end takes; a longer one is a bug to be shown.
+const endWait = time.Minute
+
+// end ends one of the two. One that does not end is made to show where it is.
+func (k *keeper) end(name string, cmd *exec.Cmd) {
+	if cmd == nil || cmd.Process == nil {
+		return
+	}
+	cmd.Process.Signal(syscall.SIGTERM)
+	stuck := time.AfterFunc(endWait, func() {
+		cmd.Process.Signal(syscall.SIGQUIT) // Go's runtime prints all goroutines and ends
+	})
+	cmd.Wait()
+	if !stuck.Stop() {
+		text, _ := os.ReadFile(k.log.Name())
+		fmt.Fprintf(os.Stderr, "%s did not end within %s:\n%s\n", name, endWait, text)
+	}
 }
 
 // supervisord is Debian's, with supervisorctl over its unix socket.

@@ -120,6 +120,8 @@ func (s *Server) fork(r *SpawnRequest, path string, argv, env []string, dir stri
 		Sys: &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGKILL, PidFD: &pidfd},
 	}
 	pid, err := forkInto(p.cgroup, path, argv, attr)
+	// Before anybody hears of the child: what it has closed would seem open.
+	p.closeChildSide()
 	if err != nil {
 		return nil, forkError(path, dir, err)
 	}

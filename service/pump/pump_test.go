@@ -343,3 +343,14 @@ func TestLimitBeyondTheLargestBuffer(t *testing.T) {
 		t.Error("bytes lost or changed")
 	}
 }
+
+func TestAHalfFullPipeIsReadTwiceAsOften(t *testing.T) {
+	for _, c := range []struct {
+		got  int
+		want time.Duration
+	}{{0, time.Second}, {DefaultLimit/2 - 1, time.Second}, {DefaultLimit / 2, time.Second / 2}, {DefaultLimit, time.Second / 2}} {
+		if d := pauseAfter(c.got, DefaultLimit, time.Second); d != c.want {
+			t.Errorf("after %d bytes: %s, want %s", c.got, d, c.want)
+		}
+	}
+}

@@ -132,13 +132,13 @@ func (s *Source) abort() {
 	}
 }
 
-// read reads what is ready, up to the limit, and answers whether wake is due.
-// Only the pump's goroutine calls it.
-func (s *Source) read() (wake bool) {
+// read reads what is ready, up to the limit, and answers how many bytes that
+// were and whether wake is due. Only the pump's goroutine calls it.
+func (s *Source) read() (got int, wake bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.fd < 0 || !s.watched {
-		return false // finished, or full, after epoll_wait had answered
+		return 0, false // finished, or full, after epoll_wait had answered
 	}
 	for {
 		if len(s.buf) >= s.limit {
@@ -150,6 +150,7 @@ func (s *Source) read() (wake bool) {
 		n, err := read(s.fd, room)
 		if n > 0 {
 			s.buf = s.buf[:len(s.buf)+n]
+			got += n
 		}
 		switch {
 		case err == unix.EAGAIN:
@@ -167,10 +168,10 @@ func (s *Source) read() (wake bool) {
 		s.buf = nil
 	}
 	if s.woken || len(s.buf) == 0 && !s.eof {
-		return false
+		return got, false
 	}
 	s.woken = true
-	return true
+	return got, true
 }
 
 // The rest is called with the lock held.

@@ -2,6 +2,7 @@ package stream
 
 import (
 	"crypto/sha256"
+	"hash/fnv"
 	"time"
 
 	"github.com/ffkeeper/ffkeeper/service/ffmpeg"
@@ -17,12 +18,18 @@ const (
 	noteSeen = jobMark + "seen"
 )
 
-// seenEvery is how old what was seen of a stream may be when its keeper is
-// killed: half of it is what the shim's bookkeeping may cost. After a change
-// of state it is written within seenSoon.
+// seenEvery is about how old what was seen of a stream may be when its keeper is
+// killed. What is worth telling changes the state, and then it is written within
+// seenSoon; the rest is figures, which the next progress block brings anew, and
+// lines, which the journal has. So it may be a minute: written every 20 s it
+// would be a tenth of what keeper and shim cost together.
+//
+// It is written when the owner is awake anyway, for to wake costs more than to
+// write, but not later than seenSlack after its time.
 const (
-	seenEvery = 20 * time.Second
+	seenEvery = time.Minute
 	seenSoon  = time.Second
+	seenSlack = 2 * time.Second
 )
 
 // keeping is what the owner knows of its notes.
@@ -30,7 +37,8 @@ type keeping struct {
 	last    lasting   // as written last
 	run     []byte    // nil: none
 	sum     runSum    // of what is in it
-	due     time.Time // of what was seen; zero: nothing new
+	due     time.Time // from when on what was seen is to be written; zero: nothing new
+	late    time.Time // by when
 	refused bool      // the shim refuses notes, and it has been said
 }
 
@@ -80,13 +88,21 @@ func (o *owner) sawSomething(soon bool) {
 	if !o.cfg.Lasting {
 		return
 	}
-	wait := seenEvery
-	if soon {
-		wait = seenSoon
+	if due := time.Now().Add(seenSoon); soon && (o.kept.due.IsZero() || due.Before(o.kept.late)) {
+		o.kept.due, o.kept.late = due, due
 	}
-	if due := time.Now().Add(wait); o.kept.due.IsZero() || due.Before(o.kept.due) {
-		o.kept.due = due
+	if o.kept.due.IsZero() {
+		o.kept.due = time.Now().Add(seenSpread(o.cfg.Name))
+		o.kept.late = o.kept.due.Add(seenSlack)
 	}
+}
+
+// seenSpread is seenEvery for the stream of this name, or up to half of it less:
+// streams that are started together do not write together.
+func seenSpread(name string) time.Duration {
+	h := fnv.New32a()
+	h.Write([]byte(name))
+	return seenEvery - seenEvery/2*time.Duration(h.Sum32()%1024)/1024
 }
 
 func (o *owner) keepTick(now time.Time) {
@@ -100,7 +116,7 @@ func (o *owner) keepSeen(stderr, stdout *partRecord) {
 	if !o.cfg.Lasting {
 		return
 	}
-	o.kept.due = time.Time{}
+	o.kept.due, o.kept.late = time.Time{}, time.Time{}
 	data, err := o.encodeSeen(o.cfg.clock(), stderr, stdout)
 	if err == nil {
 		data = pack(data)

@@ -69,6 +69,7 @@ func (o *owner) run(ctx context.Context) {
 			return
 		}
 		o.pumpIn()
+		o.keepTick(time.Now())
 	}
 }
 
@@ -90,7 +91,7 @@ func (o *owner) end() {
 
 func (o *owner) deadline() time.Time {
 	d := o.m.deadline()
-	for _, t := range []time.Time{o.jobsDue(), o.growth.due, o.log.floodDue, o.kept.due} {
+	for _, t := range []time.Time{o.jobsDue(), o.growth.due, o.log.floodDue, o.kept.late} {
 		if !t.IsZero() && (d.IsZero() || t.Before(d)) {
 			d = t
 		}
@@ -103,7 +104,6 @@ func (o *owner) tick() {
 	o.jobsTick(now)
 	o.growthTick(now)
 	o.log.floodTick(o.m, now)
-	o.keepTick(now)
 	if d := o.m.deadline(); d.IsZero() || now.Before(d) {
 		return
 	}

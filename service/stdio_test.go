@@ -3,6 +3,7 @@ package service_test
 import (
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -133,5 +134,24 @@ func TestAClientReadsRawVideo(t *testing.T) {
 	s := k.until("s", "health", func(s *stream.Snapshot) bool { return s.Health == stream.HealthOK })
 	if s.PID != pid || k.log.has("s", stream.KindStalled) {
 		t.Errorf("pid %d (was %d), events %v", s.PID, pid, k.log.events("s"))
+	}
+}
+
+func TestStandardErrorThatIsNotReadLeavesStandardOutputInTheJournal(t *testing.T) {
+	k := newKeeper(t, map[string]string{"s": "Type=simple\nStandardOutput=journal\nStandardError=null\n" +
+		"ExecStart=sh -c \"echo complaint >&2; echo word; exec sleep 1000\""})
+	k.start("s")
+	s := k.until("s", "its word", func(s *stream.Snapshot) bool { return len(s.Lines) > 0 })
+	if len(s.Lines) != 1 || s.Lines[0].Text != "word" {
+		t.Errorf("kept are %v", s.Lines)
+	}
+	var said []string
+	for _, r := range k.log.of("s") {
+		if r.attrs["FFKEEPER_EVENT"] == "" {
+			said = append(said, r.text)
+		}
+	}
+	if !slices.Equal(said, []string{"word"}) {
+		t.Errorf("the journal has %q", said)
 	}
 }

@@ -99,9 +99,7 @@ func (o *owner) line(raw []byte, stats bool) {
 	}
 	o.lines.add(l, isError)
 	o.sawSomething(false)
-	if o.m.def.StandardError != streamfile.StderrNull {
-		o.log.line(o.m, now, l)
-	}
+	o.log.line(o.m, now, l)
 }
 
 // explain finds in the last lines what the exit code does not say.

@@ -226,6 +226,13 @@ func alive(streams []*stream.Snapshot) (n int) {
 	return n
 }
 
+// While streams are being stopped systemd is asked every second for stopExtension
+// more, provided that every part of the keeper answers within stopCheck.
+const (
+	stopExtension = 10 * time.Second
+	stopCheck     = 5 * time.Second
+)
+
 // stop stops all streams, however long their files take, and tells systemd so
 // as long as it goes on.
 func (d *daemon) stop(why error) error {
@@ -235,10 +242,18 @@ func (d *daemon) stop(why error) error {
 		tick := time.NewTicker(time.Second)
 		defer tick.Stop()
 		for {
-			d.notifier.ExtendTimeout(10 * time.Second)
-			d.notifier.Status(stoppingStatus(d.keeper.Cores()))
-			// systemd expects the watchdog's pings until the very end.
-			d.notifier.Ping()
+			// A stop that hangs is for systemd to end; files that are being
+			// finished are not. The watchdog is to be pinged until the very end.
+			check, cancel := context.WithTimeout(context.Background(), stopCheck)
+			err := d.keeper.CheckAlive(check)
+			cancel()
+			if err == nil {
+				d.notifier.ExtendTimeout(stopExtension)
+				d.notifier.Status(stoppingStatus(d.keeper.Cores()))
+				d.notifier.Ping()
+			} else {
+				d.log.LogAttrs(context.Background(), journal.LevelCrit, "the stop hangs, systemd is not asked for more time: "+err.Error())
+			}
 			select {
 			case <-done:
 				return

@@ -18,7 +18,7 @@ func TestInstallOnRunningSystem(t *testing.T) {
 	h.copyIn(tree, "/usr/local/src/ffkeeper")
 	h.Run("make", "-C", "/usr/local/src/ffkeeper", "install")
 
-	if out := h.Run("systemd-analyze", "verify", "ffkeeper.service", "ffkeeper-streams.service", "ffkeeper-streams.socket", "ffkeeper.slice"); out != "" {
+	if out := h.Run("systemd-analyze", "verify", "ffkeeper.service", "ffkeeper-stopped.service", "ffkeeper-streams.service", "ffkeeper-streams.socket", "ffkeeper.slice"); out != "" {
 		t.Errorf("systemd-analyze verify: %s", out)
 	}
 	if got := h.Property("ffkeeper.service", "ActiveState"); got != "inactive" {

@@ -211,7 +211,7 @@ func TestDebOnRunningSystem(t *testing.T) {
 	if got := h.Run("systemctl", "is-enabled", "dbus-org.ffkeeper1.service"); got != "alias" && got != "enabled" {
 		t.Errorf("bus activation is %s", got)
 	}
-	if out := h.Run("systemd-analyze", "verify", "ffkeeper.service", "ffkeeper-streams.service", "ffkeeper-streams.socket"); out != "" {
+	if out := h.Run("systemd-analyze", "verify", "ffkeeper.service", "ffkeeper-stopped.service", "ffkeeper-streams.service", "ffkeeper-streams.socket"); out != "" {
 		t.Errorf("systemd-analyze verify: %s", out)
 	}
 	if out := h.Run("journalctl", "--no-pager", "-x", "FFKEEPER_EVENT=delivering"); !strings.Contains(out, "The whole story: ") {

@@ -197,7 +197,7 @@ func TestExposureIsAsTheManualSays(t *testing.T) {
 			t.Errorf("docs/security.md does not say that %s has %s", unit, figure)
 		}
 	}
-	for _, unit := range []string{"ffkeeper.service", "ffkeeper-streams.service", "ffkeeper-streams.socket", "ffkeeper.slice"} {
+	for _, unit := range []string{"ffkeeper.service", "ffkeeper-stopped.service", "ffkeeper-streams.service", "ffkeeper-streams.socket", "ffkeeper.slice"} {
 		if r := h.Exec("systemd-analyze", "verify", "--man=no", "/usr/lib/systemd/system/"+unit); r.Code != 0 || r.Stdout+r.Stderr != "" {
 			t.Errorf("systemd-analyze verify %s: %v", unit, r)
 		}

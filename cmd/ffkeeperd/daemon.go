@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -25,6 +26,7 @@ type daemon struct {
 	log      *slog.Logger
 	notifier *notify.Notifier
 	keeper   *service.Keeper
+	reloader *reloader
 	private  *dbusapi.PrivateBus // nil unless FFKEEPER_BUS=private
 	bus      *dbusapi.Server
 	busDone  chan struct{} // closed when the bus is no longer served; nil: it never was
@@ -54,6 +56,7 @@ func newDaemon(s Settings) (*daemon, error) {
 	if err != nil {
 		return nil, err
 	}
+	d.reloader = &reloader{Keeper: d.keeper, notifier: d.notifier}
 	return d, nil
 }
 
@@ -93,7 +96,7 @@ func (d *daemon) run(ctx context.Context, signals <-chan os.Signal) error {
 		address = d.private.Address()
 	}
 	var err error
-	d.bus, err = dbusapi.New(&reloader{d.keeper, d.notifier}, dbusapi.Options{
+	d.bus, err = dbusapi.New(d.reloader, dbusapi.Options{
 		Bus: address, Version: version, Log: d.log, LogControl: d.logControl(),
 	})
 	if err != nil {
@@ -112,6 +115,7 @@ func (d *daemon) run(ctx context.Context, signals <-chan os.Signal) error {
 		select {
 		case <-ready:
 			ready = nil
+			d.reloader.started.Store(true)
 			d.notifier.Ready()
 			go d.status(ctx)
 		case err := <-busEnd:
@@ -291,7 +295,7 @@ func (d *daemon) close() {
 
 // reload is SIGHUP: who wants to know how it went calls Reload over D-Bus.
 func (d *daemon) reload(ctx context.Context) {
-	changes, err := (&reloader{d.keeper, d.notifier}).Reload(ctx)
+	changes, err := d.reloader.Reload(ctx)
 	if err != nil {
 		d.log.Error("cannot reload", "error", err)
 	}
@@ -308,11 +312,14 @@ func (d *daemon) reload(ctx context.Context) {
 type reloader struct {
 	*service.Keeper
 	notifier *notify.Notifier
+	started  atomic.Bool // but for telling systemd so
 }
 
 func (r *reloader) Reload(ctx context.Context) ([]service.Change, error) {
-	r.notifier.Reloading()
-	defer r.notifier.Ready()
+	if r.started.Load() { // or READY=1 would end the start, bus or no bus
+		r.notifier.Reloading()
+		defer r.notifier.Ready()
+	}
 	return r.Keeper.Reload(ctx)
 }
 

@@ -51,6 +51,7 @@ type running struct {
 	client *client.Client
 	dir    string // of stream files
 	work   string // for what streams write
+	state  string // FFKEEPER_STATE_DIR
 	log    *buffer
 	ended  chan struct{}
 }
@@ -72,9 +73,37 @@ func (b *buffer) String() string {
 	return b.b.String()
 }
 
-// startDaemon starts ffkeeperd with stream files, name to content; in them
-// @WORK@ is a directory for output, @FAKE@ the fake ffmpeg.
+// startDaemon is launchDaemon, and waits until its private bus answers.
 func startDaemon(t *testing.T, files map[string]string, change ...func(*exec.Cmd)) *running {
+	t.Helper()
+	d := launchDaemon(t, files, change...)
+	d.await("private")
+	return d
+}
+
+// await waits until ffkeeperd answers on a bus.
+func (d *running) await(bus string) {
+	d.t.Helper()
+	d.eventually("the bus name", func() bool {
+		select {
+		case <-d.ended:
+			d.t.Fatal("ffkeeperd has ended")
+		default:
+		}
+		if d.client == nil {
+			d.client, _ = client.Dial(bus, d.state)
+		}
+		if d.client == nil {
+			return false
+		}
+		_, err := d.client.Manager(d.ctx())
+		return err == nil
+	})
+}
+
+// launchDaemon starts ffkeeperd with stream files, name to content; in them
+// @WORK@ is a directory for output, @FAKE@ the fake ffmpeg.
+func launchDaemon(t *testing.T, files map[string]string, change ...func(*exec.Cmd)) *running {
 	t.Helper()
 	bin, err := programs()
 	if err != nil {
@@ -86,7 +115,7 @@ func startDaemon(t *testing.T, files map[string]string, change ...func(*exec.Cmd
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
-	d := &running{t: t, dir: filepath.Join(dir, "streams"), work: filepath.Join(dir, "work"), log: &buffer{}, ended: make(chan struct{})}
+	d := &running{t: t, dir: filepath.Join(dir, "streams"), work: filepath.Join(dir, "work"), state: filepath.Join(dir, "state"), log: &buffer{}, ended: make(chan struct{})}
 	for _, sub := range []string{d.dir, d.work} {
 		if err := os.Mkdir(sub, 0o755); err != nil {
 			t.Fatal(err)
@@ -95,10 +124,9 @@ func startDaemon(t *testing.T, files map[string]string, change ...func(*exec.Cmd
 	for name, content := range files {
 		d.file(name, content)
 	}
-	state := filepath.Join(dir, "state")
 	d.cmd = exec.Command(filepath.Join(bin, "ffkeeperd"))
 	d.cmd.Env = append(os.Environ(), "FFKEEPER_BUS=private", "FFKEEPER_LOG=text", "FFKEEPER_LOG_LEVEL=debug",
-		"FFKEEPER_STATE_DIR="+state, "FFKEEPER_STREAM_PATH="+d.dir, "FFKEEPER_SHIM=auto")
+		"FFKEEPER_STATE_DIR="+d.state, "FFKEEPER_STREAM_PATH="+d.dir, "FFKEEPER_SHIM=auto")
 	d.cmd.Stdout, d.cmd.Stderr = d.log, d.log
 	for _, c := range change {
 		c(d.cmd)
@@ -108,21 +136,6 @@ func startDaemon(t *testing.T, files map[string]string, change ...func(*exec.Cmd
 	}
 	go func() { d.cmd.Wait(); close(d.ended) }()
 	t.Cleanup(d.end)
-	d.eventually("the bus name", func() bool {
-		select {
-		case <-d.ended:
-			t.Fatal("ffkeeperd has ended")
-		default:
-		}
-		if d.client == nil {
-			d.client, _ = client.Dial("private", state)
-		}
-		if d.client == nil {
-			return false
-		}
-		_, err := d.client.Manager(d.ctx())
-		return err == nil
-	})
 	return d
 }
 

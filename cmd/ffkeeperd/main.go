@@ -9,10 +9,8 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"os/signal"
 	"runtime"
 	"runtime/debug"
-	"syscall"
 
 	"github.com/ffkeeper/ffkeeper/service/shim"
 )
@@ -44,18 +42,15 @@ func keep() int {
 	if done {
 		return code
 	}
-	// Before anything is taken over: a stop that comes in between means the
-	// streams, too, and must not only end this process.
-	signals := make(chan os.Signal, 4)
-	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
-	d, err := newDaemon(settings)
+	sig := notified()
+	d, err := begin(settings, sig)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "ffkeeperd: "+err.Error())
 		return 1
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	switch d.serve(ctx, signals) {
+	switch d.serve(ctx, sig) {
 	case nil:
 		return 0
 	case errHandedOver:

@@ -45,6 +45,9 @@ func InProcess(h Handler, opts ...Option) (*Client, error) {
 // Dial connects to the shim that listens at path. The context bounds the
 // connecting and the taking over, not the connection.
 func Dial(ctx context.Context, path string, h Handler) (*Client, error) {
+	deadline := time.Now().Add(helperWait + killWait + greetWait)
+	ctx, cancel := context.WithDeadline(ctx, deadline)
+	defer cancel()
 	fd, err := dialSocket(ctx, path)
 	if err != nil {
 		return nil, fmt.Errorf("cannot connect to the shim at %s: %w", path, err)
@@ -53,10 +56,7 @@ func Dial(ctx context.Context, path string, h Handler) (*Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot connect to the shim at %s: %w", path, err)
 	}
-	deadline := time.Now().Add(helperWait + killWait + greetWait)
-	if d, ok := ctx.Deadline(); ok && d.Before(deadline) {
-		deadline = d
-	}
+	deadline, _ = ctx.Deadline()
 	stop := context.AfterFunc(ctx, func() { c.file.SetReadDeadline(time.Unix(1, 0)) })
 	defer stop()
 	return connect(c, h, deadline, func(cl *Client) { cl.stays = true })

@@ -4,8 +4,8 @@
 // A hundred streams write a thousand small pieces a second. A goroutine for
 // each pipe would be woken for each of them; the pump is woken for the first,
 // reads everything that is ready, and then lets more gather for an interval
-// of about 100 ms before it looks again, or half of that where somebody has
-// half filled a pipe. It waits through the Go runtime's
+// of about 100 ms before it looks again, or less where somebody has half filled
+// a pipe. It waits through the Go runtime's
 // poller, so that waiting holds no OS thread.
 //
 // Place in the flow: the shim hands over the read end of a pipe, Add takes it
@@ -34,10 +34,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// DefaultInterval is how long the pump lets data gather after it has read, and
-// half of it where a source got half of its limit in one go: with pipes as they
-// are by default (pipe(7)) a writer waits for us only above 1.3 MB a second.
+// DefaultInterval is how long the pump lets data gather after it has read. Once
+// a pipe was half full it is half of that, and less in proportion for a small
+// pipe: a user who has a thousand of them gets more of 8 KiB only
+// (/proc/sys/fs/pipe-user-pages-soft, pipe(7)). So a writer waits for us only
+// above 1.3 MB a second, or 0.8 with a small pipe.
 const DefaultInterval = 100 * time.Millisecond
+
+// shortest is the least of such an interval.
+const shortest = 10 * time.Millisecond
 
 // ErrClosed is the error of a source whose pump was closed, and of Add and
 // Ping then.
@@ -118,7 +123,10 @@ func (p *Pump) Add(f *os.File, limit int, wake func()) (*Source, error) {
 	if limit <= 0 {
 		limit = DefaultLimit
 	}
-	s := &Source{pump: p, fd: fd, limit: limit, wake: wake}
+	s := &Source{pump: p, fd: fd, limit: limit, room: limit, wake: wake}
+	if size, err := unix.FcntlInt(uintptr(fd), unix.F_GETPIPE_SZ, 0); err == nil { // else it is no pipe
+		s.room = min(limit, size)
+	}
 	p.mu.Lock()
 	if p.closed {
 		p.mu.Unlock()
@@ -212,7 +220,7 @@ func (p *Pump) run() {
 			if wake {
 				due = append(due, s)
 			}
-			pause = min(pause, pauseAfter(n, s.limit, p.interval))
+			pause = min(pause, pauseAfter(n, s.room, p.interval))
 		}
 		for _, s := range due {
 			s.wake()
@@ -227,13 +235,13 @@ func (p *Pump) run() {
 	}
 }
 
-// pauseAfter is how long data may gather after a source got so many bytes of its
-// limit.
-func pauseAfter(got, limit int, interval time.Duration) time.Duration {
-	if got >= limit/2 {
-		return interval / 2
+// pauseAfter is how long data may gather after so many bytes were got of a pipe
+// with room for so many.
+func pauseAfter(got, room int, interval time.Duration) time.Duration {
+	if got < room/2 {
+		return interval
 	}
-	return interval
+	return max(min(shortest, interval), interval/2*time.Duration(min(room, DefaultLimit))/DefaultLimit)
 }
 
 // room makes events large enough for every source, so that one epoll_wait

@@ -34,9 +34,20 @@ type source struct {
 
 func add(t testing.TB, p *Pump, limit int) *source {
 	t.Helper()
+	return addPipe(t, p, limit, DefaultLimit)
+}
+
+// addPipe is add with a pipe that holds so many bytes.
+func addPipe(t testing.TB, p *Pump, limit, size int) *source {
+	t.Helper()
 	r, w, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
+	}
+	if size != DefaultLimit { // as pipes are
+		if _, err := unix.FcntlInt(w.Fd(), unix.F_SETPIPE_SZ, size); err != nil {
+			t.Fatal(err)
+		}
 	}
 	s := &source{w: w, woken: make(chan struct{}, 100)}
 	s.Source, err = p.Add(r, limit, func() { s.woken <- struct{}{} })
@@ -344,13 +355,36 @@ func TestLimitBeyondTheLargestBuffer(t *testing.T) {
 	}
 }
 
-func TestAHalfFullPipeIsReadTwiceAsOften(t *testing.T) {
+func TestAPipeThatWasHalfFullIsReadMoreOften(t *testing.T) {
 	for _, c := range []struct {
-		got  int
-		want time.Duration
-	}{{0, time.Second}, {DefaultLimit/2 - 1, time.Second}, {DefaultLimit / 2, time.Second / 2}, {DefaultLimit, time.Second / 2}} {
-		if d := pauseAfter(c.got, DefaultLimit, time.Second); d != c.want {
-			t.Errorf("after %d bytes: %s, want %s", c.got, d, c.want)
+		got, room int
+		want      time.Duration
+	}{
+		{0, 64 << 10, time.Second},
+		{32<<10 - 1, 64 << 10, time.Second},
+		{32 << 10, 64 << 10, time.Second / 2},
+		{64 << 10, 64 << 10, time.Second / 2},
+		{1 << 20, 1 << 20, time.Second / 2},
+		{4<<10 - 1, 8 << 10, time.Second},
+		{4 << 10, 8 << 10, time.Second / 16},
+		{10, 10, shortest},
+	} {
+		if d := pauseAfter(c.got, c.room, time.Second); d != c.want {
+			t.Errorf("after %d bytes of %d: %s, want %s", c.got, c.room, d, c.want)
 		}
 	}
+	if d := pauseAfter(1, 1, time.Millisecond); d != time.Millisecond {
+		t.Errorf("an interval below the shortest becomes %s", d)
+	}
+}
+
+// TestASmallPipeIsReadAgainLongBeforeTheInterval: once it was half full, the next
+// byte comes through in a sixteenth of it.
+func TestASmallPipeIsReadAgainLongBeforeTheInterval(t *testing.T) {
+	s := addPipe(t, newPump(t, WithInterval(2*patience)), 0, 8<<10)
+	s.write(t, strings.Repeat("x", 4<<10))
+	s.wait(t)
+	s.Take(nil)
+	s.write(t, "y")
+	s.wait(t) // no longer than half of the interval
 }

@@ -22,6 +22,7 @@ type Source struct {
 	pump  *Pump
 	token uint64
 	limit int
+	room  int // what the pipe holds, or limit where that is less
 	wake  func()
 
 	mu      sync.Mutex

@@ -1,6 +1,8 @@
 package shim
 
 import (
+	"fmt"
+	"strings"
 	"testing"
 	"time"
 )
@@ -19,7 +21,10 @@ func connPair(t *testing.T) (a, b *conn) {
 	if b, err = newConn(fb, "b"); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { a.close(); b.close() })
+	t.Cleanup(func() {
+		go a.close() // it may hang, which a test has told by then
+		b.close()
+	})
 	return a, b
 }
 
@@ -112,5 +117,18 @@ func TestCloseOfAClientDoesNotWaitForAShimThatIsStuck(t *testing.T) {
 	case <-closed:
 	case <-time.After(lastWords + 10*time.Second):
 		t.Fatal("close hangs")
+	}
+}
+
+func TestWarningsOfTheEndAreWritten(t *testing.T) {
+	s := &Server{log: make(chan string, 100), done: make(chan struct{})}
+	for i := range 50 {
+		s.log <- fmt.Sprint("warning ", i)
+	}
+	close(s.done)
+	var out strings.Builder
+	s.logTo(&out)
+	if n := strings.Count(out.String(), "\n"); n != 50 {
+		t.Errorf("%d of 50 are there", n)
 	}
 }

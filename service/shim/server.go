@@ -146,9 +146,19 @@ func (s *Server) Run() error {
 
 // run is Run for a server that never forks.
 func (s *Server) run() error {
+	logged := make(chan struct{})
+	go func() {
+		defer close(logged)
+		s.logTo(os.Stderr)
+	}()
+	defer func() {
+		select {
+		case <-logged:
+		case <-time.After(lastWords): // nobody reads them
+		}
+	}()
 	defer close(s.done)
 	defer s.shutdown()
-	go s.logTo(os.Stderr)
 	s.signals = newSignals(s.cfg.UpgradeOnHUP)
 	defer s.signals.stop()
 	s.io = newIOReader(s)
@@ -304,13 +314,17 @@ func (s *Server) warn(format string, args ...any) {
 	}
 }
 
-// logTo writes warnings to stderr until the server has ended.
+// logTo writes warnings until the server has ended, the last ones too.
 func (s *Server) logTo(w io.Writer) {
+	write := func(text string) { fmt.Fprintln(w, "ffkeeper-shim:", text) }
 	for {
 		select {
 		case text := <-s.log:
-			fmt.Fprintln(w, "ffkeeper-shim:", text)
+			write(text)
 		case <-s.done:
+			for len(s.log) > 0 { // nobody adds to it any more
+				write(<-s.log)
+			}
 			return
 		}
 	}

@@ -16,8 +16,9 @@ type growth struct {
 	known   bool
 }
 
-// growthSlack is what may be on its way through the pump between two looks.
-const growthSlack = 1 << 10
+// growthSlack is what may be on its way through the pump between two looks:
+// 20 KB/s of log for its interval.
+const growthSlack = 2 << 10
 
 // growthWatch begins or ends the watching as the state says.
 func (o *owner) growthWatch() {

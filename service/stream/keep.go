@@ -19,8 +19,8 @@ const (
 )
 
 // seenEvery is about how old what was seen of a stream may be when its keeper is
-// killed. What is worth telling changes the state, and then it is written within
-// seenSoon; the rest is figures, which the next progress block brings anew, and
+// killed. What is worth telling changes the state or ends the progress, and then
+// it is written within seenSoon; the rest is figures, which the next progress block brings anew, and
 // lines, which the journal has. So it may be a minute: written every 20 s it
 // would be a tenth of what keeper and shim cost together.
 //

@@ -247,7 +247,7 @@ func (o *owner) feedProgress(data []byte) {
 		p.rate.Add(b, now)
 		p.block, p.blockAt, p.hasBlock = b, now, true
 		p.ended = p.ended || b.End
-		o.sawSomething(false)
+		o.sawSomething(b.End) // how it ended the next keeper is to know
 		o.step(evBlock{block: b, slow: o.tooSlow(now)})
 	})
 }

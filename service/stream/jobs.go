@@ -15,6 +15,7 @@ import (
 
 	"github.com/ffkeeper/ffkeeper/service/ffmpeg"
 	"github.com/ffkeeper/ffkeeper/service/pump"
+	"github.com/ffkeeper/ffkeeper/service/redact"
 	"github.com/ffkeeper/ffkeeper/service/shim"
 	"github.com/ffkeeper/ffkeeper/service/streamfile"
 )
@@ -316,14 +317,14 @@ func builtCommand(j *job, ev shim.Exited) ([]string, error) {
 	case len(j.out) > builderOutput:
 		return nil, fmt.Errorf("printed more than %d bytes", builderOutput)
 	}
-	return parseCommand(j.out)
+	return parseCommand(j.out, j.owner.cfg.Redact)
 }
 
 // parseCommand reads a JSON array of strings that can be a command line.
-func parseCommand(out []byte) ([]string, error) {
+func parseCommand(out []byte, r *redact.Redactor) ([]string, error) {
 	var argv []string
 	if err := json.Unmarshal(out, &argv); err != nil {
-		return nil, fmt.Errorf("did not print a JSON array of strings: %s: %w", excerpt(out), err)
+		return nil, fmt.Errorf("did not print a JSON array of strings: %s: %w", excerpt(r.String(string(out))), err)
 	}
 	if len(argv) == 0 || argv[0] == "" {
 		return nil, errors.New("printed an array without a program")
@@ -343,10 +344,12 @@ func (j *job) lastWords() string {
 	return ": " + j.words[len(j.words)-1]
 }
 
-func excerpt(b []byte) string {
+// excerpt quotes the beginning of a text that is redacted already: of half a
+// URL nobody could tell any more that it holds a password.
+func excerpt(text string) string {
 	const most = 60
-	if len(b) > most {
-		return strconv.Quote(string(b[:most])) + "…"
+	if len(text) > most {
+		return strconv.Quote(text[:most]) + "…"
 	}
-	return strconv.Quote(string(b))
+	return strconv.Quote(text)
 }

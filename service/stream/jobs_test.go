@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"strings"
 	"testing"
+
+	"github.com/ffkeeper/ffkeeper/service/redact"
 )
 
 func FuzzParseCommand(f *testing.F) {
@@ -11,7 +13,7 @@ func FuzzParseCommand(f *testing.F) {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, out []byte) {
-		argv, err := parseCommand(out)
+		argv, err := parseCommand(out, redact.New())
 		if (err == nil) == (len(argv) == 0) {
 			t.Fatalf("%q: %q, %v", out, argv, err)
 		}
@@ -27,10 +29,25 @@ func FuzzParseCommand(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if back, err := parseCommand(again); err != nil || len(back) != len(argv) {
+		if back, err := parseCommand(again, redact.New()); err != nil || len(back) != len(argv) {
 			t.Fatalf("%q does not come back: %q, %v", again, back, err)
 		}
 	})
+}
+
+// What a builder printed is quoted in part, and the part ends within a secret.
+func TestExcerptOfABuilderCutsNoSecretInTwo(t *testing.T) {
+	r := redact.New()
+	r.Learn("cam1", nil, []string{"KEY=s3cret-0123456789-0123456789"})
+	for _, out := range []string{
+		"http://s3cret" + strings.Repeat("x", 60) + "@127.0.0.1/stream",
+		strings.Repeat("x", 50) + " s3cret-0123456789-0123456789",
+	} {
+		_, err := parseCommand([]byte(out), r)
+		if text := r.String(err.Error()); strings.Contains(text, "s3cret") || !strings.Contains(text, "did not print") || !strings.Contains(text, "[redact") {
+			t.Errorf("%s: %s", out, text)
+		}
+	}
 }
 
 func TestOwnerOfNamesTheStreamOfAJob(t *testing.T) {

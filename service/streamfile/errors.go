@@ -75,11 +75,16 @@ type NoProgramError struct {
 	Err     error
 }
 
-func (e *NoProgramError) Error() string {
-	if e.Path != "" {
-		return fmt.Sprintf("there is no program %s in PATH (%s)", show(e.Program), e.Path)
+func (e *NoProgramError) Error() string { return e.problem().text(unredacted) }
+
+func (e *NoProgramError) problem() *problem {
+	if e.Path == "" {
+		return &problem{format: "cannot run %s: %v", args: []any{quoted(e.Program), e.Err}, err: e}
 	}
-	return fmt.Sprintf("cannot run %s: %v", show(e.Program), e.Err)
+	return &problem{
+		format: "there is no program %s in PATH (%s)", args: []any{quoted(e.Program), e.Path},
+		hint: "install it, or write its absolute path", err: e,
+	}
 }
 
 func (e *NoProgramError) Unwrap() error { return e.Err }

@@ -131,13 +131,9 @@ func (d *Definition) launch(env *environ, c *Command, option string) (l *Launch,
 	}
 	errs, notes = append(errs, out.errs...), append(notes, out.notes...)
 	path, err := d.on().program(c.Words[0], env.vars["PATH"])
-	if err != nil {
-		var np *NoProgramError
-		hint := ""
-		if errors.As(err, &np) && np.Path != "" {
-			hint = "install it, or write its absolute path"
-		}
-		fail(0, &problem{format: "%s", args: []any{err.Error()}, hint: hint, err: err})
+	var missing *NoProgramError
+	if errors.As(err, &missing) {
+		fail(0, missing.problem())
 	}
 	if len(errs) > 0 {
 		return nil, errs, notes

@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/ffkeeper/ffkeeper/service/redact"
 )
 
 // traits is what a test knows of commands in place of the ffmpeg room.
@@ -454,6 +456,16 @@ Documentation=http:` + secret + `
 		if strings.Contains(all, part) {
 			t.Errorf("%s is in\n%s", part, all)
 		}
+	}
+}
+
+// What a builder prints may begin with a URL, where ffmpeg was forgotten.
+func TestAMissingProgramIsRedactedBeforeItIsCut(t *testing.T) {
+	root := tree(t, map[string]string{"cam1.stream": "[Stream]\nCommandBuilder=/bin/sh\n"})
+	e := loadFrom(t, &Loader{Path: []string{root}, Redact: redact.New().String})
+	_, err := e.Definition.Resolve(noon, []string{"http://hunter2" + strings.Repeat("x", maxShown) + "@host/main"})
+	if err == nil || strings.Contains(err.Error(), "hunter2") || !strings.Contains(err.Error(), `there is no program "http://[redacted]@host/main"`) {
+		t.Error(err)
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"github.com/ffkeeper/ffkeeper/service/credential"
+	"github.com/ffkeeper/ffkeeper/service/redact"
 	"github.com/ffkeeper/ffkeeper/service/streamfile"
 )
 
@@ -23,7 +24,8 @@ const keeperUser = "ffkeeper"
 const defaultStreamPath = "/etc/ffkeeper/streams.d:/run/ffkeeper-streams.d:/usr/lib/ffkeeper/streams.d"
 
 // loader reads stream files as the keeper does, with the same settings. What
-// errors quote is not redacted: whoever runs us can read the files.
+// errors quote is redacted, although whoever runs us can read the files: what
+// verify says stays in the logs of others, of a build or a deployment.
 func loader() *streamfile.Loader {
 	var path []string
 	for _, dir := range strings.Split(envOr("FFKEEPER_STREAM_PATH", defaultStreamPath), ":") {
@@ -33,6 +35,7 @@ func loader() *streamfile.Loader {
 	}
 	return &streamfile.Loader{
 		Path: path, FFmpeg: os.Getenv("FFKEEPER_FFMPEG"), Credential: lookForCredential, Owners: fileOwners(),
+		Redact: redact.New().String,
 	}
 }
 

@@ -16,6 +16,9 @@ type lessons struct{ newest, before []string }
 // name, says whose they are: what its last but one call has taught is
 // forgotten, so that secrets that change from start to start do not pile up.
 //
+// What an owner has several commands of, each is learned as a part of it, whose
+// name is the owner's, PartMark and its own.
+//
 // Values that could well be ordinary words are not learned, nor is the owner's
 // name, which some use as a stream key too; String still removes those where
 // their place in a URL gives them away.
@@ -56,10 +59,24 @@ func (r *Redactor) Learn(owner string, argv, env []string) {
 	r.teach(owner, slices.Concat(parts(taught, owner), whole))
 }
 
-// Forget forgets what Learn has learned of owner.
+// PartMark stands between an owner's name, which must not have it, and that of
+// a part of it.
+const PartMark = "!"
+
+// Forget forgets what Learn has learned of owner and its parts.
 func (r *Redactor) Forget(owner string) {
-	r.teach(owner, nil)
-	r.teach(owner, nil)
+	r.mu.RLock()
+	owners := []string{owner}
+	for o := range r.learned {
+		if strings.HasPrefix(o, owner+PartMark) {
+			owners = append(owners, o)
+		}
+	}
+	r.mu.RUnlock()
+	for _, o := range owners {
+		r.teach(o, nil)
+		r.teach(o, nil)
+	}
 }
 
 func (r *Redactor) teach(owner string, taught []string) {

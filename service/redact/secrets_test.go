@@ -187,10 +187,14 @@ func TestForgetKeepsWhatIsRegisteredOrAnothers(t *testing.T) {
 	if err := r.Register(mine); err != nil {
 		t.Fatal(err)
 	}
-	for _, owner := range []string{"a", "b"} {
+	for _, owner := range []string{"a", "a" + PartMark + "hook", "b"} {
 		r.Learn(owner, []string{"ffmpeg", "-key", mine, "-key", shared}, nil)
 	}
+	r.Learn("a"+PartMark+"hook", []string{"ffmpeg", "-key", "a-part's-key-3"}, nil)
 	r.Forget("a")
+	if got := r.String("a-part's-key-3"); got != "a-part's-key-3" {
+		t.Errorf("of a part of it is kept: %q", got)
+	}
 	if got := r.String(mine + " " + shared); got != "[redacted] [redacted]" {
 		t.Errorf("after one owner is forgotten: %q", got)
 	}

@@ -18,14 +18,14 @@ func (o *owner) runHooks(hooks []streamfile.Hook, callback func(*Snapshot), what
 	if callback != nil {
 		go callback(snap)
 	}
-	for _, h := range hooks {
+	for i, h := range hooks {
 		if h.Stream != "" {
 			if o.cfg.StartOther != nil {
 				go o.cfg.StartOther(h.Stream)
 			}
 			continue
 		}
-		o.runHook(h, snap, what)
+		o.runHook(h, snap, what, i)
 	}
 }
 
@@ -46,14 +46,15 @@ func hookEnv(s *Snapshot, what string) []string {
 	return env
 }
 
-func (o *owner) runHook(h streamfile.Hook, snap *Snapshot, what string) {
+// runHook runs hook number i of those for what has happened.
+func (o *owner) runHook(h streamfile.Hook, snap *Snapshot, what string, i int) {
 	j := o.hookJob(what)
 	l, err := o.m.def.ResolveHook(h, time.Now(), hookEnv(snap, what))
 	if err != nil {
 		j.onError(resolveReason(err), err.Error())
 		return
 	}
-	o.runJob(j, l, hookTimeout)
+	o.runJob(j, l, hookTimeout, fmt.Sprintf("%s %s %d", jobHook, what, i))
 }
 
 // hookJob is a hook before it runs; what says what it is run for.

@@ -54,9 +54,12 @@ type job struct {
 }
 
 // runJob asks the shim for it. Its stream name in the shim is not the
-// stream's own, so that its end is never taken for the stream's.
-func (o *owner) runJob(j *job, l *streamfile.Launch, limit time.Duration) {
+// stream's own, so that its end is never taken for the stream's. part tells
+// the command from the stream's others: what is secret in it need not be so in
+// those, and it may run when the stream itself never has.
+func (o *owner) runJob(j *job, l *streamfile.Launch, limit time.Duration, part string) {
 	j.owner = o
+	o.cfg.Redact.Learn(o.cfg.Name+redact.PartMark+part, l.Argv, l.Env)
 	files, err := secretPipes(l.Files)
 	if err != nil {
 		o.post(func() { j.onError(ReasonSpawnFailed, err.Error()) })
@@ -282,7 +285,7 @@ func (o *owner) build() {
 		}
 		answer(argv, ReasonNone, "")
 	}
-	o.runJob(j, l, builderTimeout)
+	o.runJob(j, l, builderTimeout, string(jobBuilder))
 }
 
 func (o *owner) buildInGo(answer func([]string, Reason, string)) {

@@ -34,3 +34,11 @@ OnFailure=sh -c 'echo "three cannot call with $$2" >&2; exit 1' sh --token s3cre
 	}
 	k.hidden("s", "s3cret")
 }
+
+func TestDescriptionIsRedacted(t *testing.T) {
+	k := newKeeper(t, map[string]string{"s": "Description=Door, http://viewer:s3cret@door.example/main\nExecStart=true"})
+	if s := k.snap("s"); s.Description != "Door, http://[redacted]@door.example/main" {
+		t.Errorf("%q", s.Description)
+	}
+	k.hidden("s", "s3cret")
+}

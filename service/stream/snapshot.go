@@ -10,7 +10,7 @@ import (
 // the stream's goroutine publishes a new one, readers never lock.
 type Snapshot struct {
 	Name        string
-	Description string
+	Description string // redacted
 	SourceFile  string
 	Type        string   // ffmpeg or simple; "" where the files were never usable
 	Command     []string // redacted

@@ -37,7 +37,7 @@ func (o *owner) snapshotCore() *Snapshot {
 	}
 	def := m.shown()
 	if def != nil {
-		s.Description, s.SourceFile = def.Description, def.Source
+		s.Description, s.SourceFile = o.cfg.Redact.String(def.Description), def.Source
 		s.Type = string(def.Type)
 	}
 	s.Command = o.command(def)

@@ -1,7 +1,8 @@
 package systemtest
 
 import (
-	"strings"
+	"maps"
+	"slices"
 	"testing"
 	"time"
 )
@@ -29,29 +30,22 @@ func TestSecretsAppearNowhere(t *testing.T) {
 		h.WaitJournal(30*time.Second, "FFKEEPER_STREAM="+name, "FFKEEPER_EVENT=failed")
 	}
 	manager := []string{"busctl", "call", "org.ffkeeper1", "/org/ffkeeper1", "org.ffkeeper1.Manager"}
-	shown := map[string]string{
-		"the journal":   h.Run("journalctl", "--no-pager", "--all", "-o", "export", "-u", "ffkeeper", "-u", "ffkeeper-streams"),
-		"the report":    h.Run(append(manager, "GetHealthReport")...),
-		"the objects":   h.Run("busctl", "call", "org.ffkeeper1", "/org/ffkeeper1", "org.freedesktop.DBus.ObjectManager", "GetManagedObjects"),
-		"systemctl":     h.Run("systemctl", "status", "--no-pager", "-n", "500", "ffkeeper"),
-		"list":          h.Run("ffkeeperctl", "list"),
-		"list --json":   h.Run("ffkeeperctl", "--json", "list"),
-		"the run files": h.Run("sh", "-c", "find /run/ffkeeper /run/ffkeeper-streams -type f -exec cat {} +"),
-	}
+	var all []shown
+	add := func(what, text string, marks ...string) { all = append(all, shown{what, text, marks}) }
+	names := slices.Collect(maps.Keys(secrets))
+	urls := []string{"rtmp://127.0.0.1:1/app/[redacted]", "http://[redacted]@127.0.0.1:1/stream", "srt://127.0.0.1:1?passphrase=[redacted]", "http://127.0.0.1:1/?token=[redacted]"}
+	add("the journal", h.Run("journalctl", "--no-pager", "--all", "-o", "export", "-u", "ffkeeper", "-u", "ffkeeper-streams"), urls...)
+	add("the report", h.Run(append(manager, "GetHealthReport")...), urls...)
+	add("the objects", h.Run("busctl", "call", "org.ffkeeper1", "/org/ffkeeper1", "org.freedesktop.DBus.ObjectManager", "GetManagedObjects"), urls...)
+	add("systemctl", h.both("systemctl status --no-pager -n 500 ffkeeper"), urls...)
+	add("list", h.Run("ffkeeperctl", "list"), names...)
+	add("list --json", h.Run("ffkeeperctl", "--json", "list"), urls...)
+	// As of now there are only sockets there.
+	add("the run files", h.Run("sh", "-c", "find /run/ffkeeper /run/ffkeeper-streams /var/lib/ffkeeper-streams -print -type f -exec cat {} +"), "/run/ffkeeper-streams/")
 	for name := range secrets {
-		shown["status "+name] = h.Exec("ffkeeperctl", "status", name).Stdout
-		shown["logs "+name] = h.Exec("ffkeeperctl", "logs", name).Stdout
-		shown["lines "+name] = h.Run(append(manager, "GetLines", "su", name, "50")...)
+		add("status "+name, h.Exec("ffkeeperctl", "status", name).Stdout, name, "[redacted]")
+		add("logs "+name, h.Exec("ffkeeperctl", "logs", name).Stdout, name, "[redacted]")
+		add("lines "+name, h.Run(append(manager, "GetLines", "su", name, "50")...), "[redacted]")
 	}
-	for what, text := range shown {
-		for line := range strings.Lines(text) {
-			if strings.Contains(line, "s3cret") {
-				t.Errorf("%s: %s", what, line)
-			}
-		}
-	}
-	// Nothing is shown of them, but they are there.
-	if !strings.Contains(shown["the journal"], "[redacted]") || !strings.Contains(shown["the objects"], "[redacted]") {
-		t.Error("no place where a secret was removed: has anything been tried?")
-	}
+	searched(t, all)
 }

@@ -22,7 +22,7 @@ func searched(t *testing.T, all []shown) {
 	for _, s := range all {
 		for _, mark := range s.marks {
 			if !strings.Contains(s.text, mark) {
-				t.Errorf("no %q in %s: has anything been tried? It is\n%s", mark, s.what, s.text)
+				t.Errorf("no %q in %s: has anything been tried? It begins\n%.2000s", mark, s.what, s.text)
 			}
 		}
 		if len(s.marks) == 0 || strings.TrimSpace(s.text) == "" {

@@ -2,11 +2,13 @@ package stream
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/ffkeeper/ffkeeper/service/redact"
 	"github.com/ffkeeper/ffkeeper/service/shim"
 	"github.com/ffkeeper/ffkeeper/service/streamfile"
 )
@@ -55,6 +57,22 @@ func (o *owner) runHook(h streamfile.Hook, snap *Snapshot, what string, i int) {
 		return
 	}
 	o.runJob(j, l, hookTimeout, fmt.Sprintf("%s %s %d", jobHook, what, i))
+}
+
+// learnHooks learns what is secret in hooks that an earlier keeper has run,
+// which may have things to say yet.
+func (o *owner) learnHooks() {
+	if o.m.def == nil {
+		return
+	}
+	for i, h := range slices.Concat(o.m.def.OnRestart, o.m.def.OnFailure) {
+		if h.Stream != "" {
+			continue
+		}
+		if l, err := o.m.def.ResolveHook(h, time.Now(), nil); err == nil {
+			o.cfg.Redact.Learn(fmt.Sprintf("%s%s%s taken over %d", o.cfg.Name, redact.PartMark, jobHook, i), l.Argv, l.Env)
+		}
+	}
 }
 
 // hookJob is a hook before it runs; what says what it is run for.

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/ffkeeper/ffkeeper/service/redact"
@@ -95,4 +96,26 @@ ExecStart=/bin/sh ${PRESET_live} ${CREDENTIAL_FD:key} run
 		}
 		check()
 	}, func(c *Config) { c.Definition, c.Loader = def, loader })
+}
+
+func TestTheNextKeeperKnowsWhatIsSecretInAHook(t *testing.T) {
+	hook := streamfile.Command{Words: []string{"/bin/sh", "--token", "s3cret-of-hook-77e0", "run"}, Literal: true}
+	onRig(t, "exit 1", func(r *rig) {
+		r.Start(background(), WaitNone)
+		synctest.Wait()
+		r.is(StateFailed)
+		if _, alive := r.shim.held(); alive != 1 {
+			t.Fatalf("%d alive, not the hook", alive)
+		}
+		r.die()
+		next := redact.New()
+		r.keeper(func(c *Config) { c.Redact = next })
+		synctest.Wait()
+		if got := next.String("I am s3cret-of-hook-77e0"); got != "I am [redacted]" {
+			t.Error(got)
+		}
+	}, func(c *Config) {
+		c.Definition.Restart = streamfile.RestartNo
+		c.Definition.OnFailure = []streamfile.Hook{{Command: hook}}
+	})
 }

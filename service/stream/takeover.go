@@ -132,6 +132,7 @@ func (o *owner) takeJob(held *shim.Held) {
 		o.cfg.Shim.Forget(held.ID) // at once where it has ended, else by jobExited
 		return
 	}
+	o.learnHooks()
 	j := o.hookJob("an earlier keeper")
 	j.owner = o
 	j.due = moment(held.Started).Add(hookTimeout)

@@ -173,7 +173,8 @@ func unmanaged(r *rig, managed []*Child) []int {
 // An orphan of a child that the embedding program has started by itself, in
 // this program's own session: nobody else would ever reap it.
 func TestOrphansOfTheProgramsOwnChildrenAreReapedLater(t *testing.T) {
-	const wait = 300 * time.Millisecond
+	const wait = time.Second
+	begun := time.Now()
 	r := inProcess(t, func(o *settings) { o.tweak = func(c *Config) { c.strangerWait = wait } })
 	out, err := exec.Command("sh", "-c", "(sleep 0.01 & echo $!)").Output()
 	if err != nil {
@@ -183,7 +184,7 @@ func TestOrphansOfTheProgramsOwnChildrenAreReapedLater(t *testing.T) {
 	fmt.Sscan(string(out), &pid)
 	until(t, "it is a zombie", func() bool { st, err := readStat(pid); return err != nil || st.dead() })
 	r.Ping(t.Context())
-	if !exists(pid) {
+	if !exists(pid) && time.Since(begun) < wait {
 		t.Error("it was taken at once, when somebody could still have waited for it")
 	}
 	until(t, "it is reaped", func() bool {

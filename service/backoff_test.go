@@ -12,10 +12,6 @@ import (
 	"github.com/ffkeeper/ffkeeper/service/stream"
 )
 
-// dies is a command that writes the time at which it began, in nanoseconds,
-// and fails.
-const dies = "Type=simple\nExecStart=sh -c \"date +%s%N >> @WORK@/began; exit 1\"\n"
-
 // delays starts a stream that fails again and again, and is the first n delays
 // that the keeper announced.
 func (k *keeper) delays(name string, n int) (delays []time.Duration) {
@@ -37,10 +33,11 @@ func (k *keeper) delays(name string, n int) (delays []time.Duration) {
 	return delays
 }
 
-// began is the times at which the processes of a stream that dies began.
-func (k *keeper) began() (times []time.Time) {
+// times is those that streams have written to a file in the work directory,
+// in nanoseconds.
+func (k *keeper) times(file string) (times []time.Time) {
 	k.t.Helper()
-	b, err := os.ReadFile(k.path("began"))
+	b, err := os.ReadFile(k.path(file))
 	if err != nil {
 		k.t.Fatal(err)
 	}
@@ -61,10 +58,11 @@ func TestDelaysGrowToTheLongestAndAreWaitedOut(t *testing.T) {
 	t.Parallel()
 	const ms = time.Millisecond
 	want := []time.Duration{200 * ms, 400 * ms, 800 * ms, 1000 * ms, 1000 * ms}
+	const dies = "Type=simple\nExecStart=sh -c \"date +%s%N >> @WORK@/began; exit 1\"\n"
 	k := newKeeper(t, map[string]string{"s": dies + "RestartSec=200ms\nRestartMaxDelaySec=1s\nRestartJitter=0"})
 	got := k.delays("s", len(want)+1) // the process after the last of them has ended too
 	k.stop("s")
-	began := k.began()
+	began := k.times("began")
 	if len(began) <= len(want) {
 		t.Fatalf("only %d processes", len(began))
 	}

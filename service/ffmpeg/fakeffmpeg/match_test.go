@@ -38,7 +38,8 @@ type scene struct {
 	args string // DIR is a fresh directory, TCP a server that sends a few raw frames and then nothing
 	fake string // for -fake, where the fake cannot know from the arguments
 	do   func(p *ffmpegtest.Process)
-	want observed // the little that must be so on both; for the reader, and lest both err together
+	real func(p *ffmpegtest.Process) // done to the real one after do, where a mode has the fake do it to itself
+	want observed                    // the little that must be so on both; for the reader, and lest both err together
 	env  func(t *testing.T, dir string)
 	// stalls: do is to begin when the real one waits for its input in one of
 	// these system calls. The fake stalls after a block by itself.
@@ -188,6 +189,59 @@ var scenes = []scene{
 			p.AwaitLine("an input", func(l string) bool { return strings.Contains(l, "Input #0") })
 			p.Signal(syscall.SIGTERM)
 		}, want: observed{Code: 1, LastLine: "[info] Exiting normally, received signal 15."}},
+
+	{name: "stopped, TERM, continued", args: picture + toMP4, do: func(p *ffmpegtest.Process) {
+		p.AwaitBlocks(2)
+		pending(p, syscall.SIGTERM)
+	}, want: observed{Code: 255, Started: true, End: true, Finished: true}},
+	{name: "killed", args: picture + toMP4, fake: "after=2,crash=kill", do: func(p *ffmpegtest.Process) {
+		p.AwaitBlocks(2)
+	}, real: func(p *ffmpegtest.Process) {
+		p.Signal(syscall.SIGKILL)
+	}, want: observed{Code: -1, Signal: syscall.SIGKILL, Started: true}},
+	{name: "crashed", args: picture + toMP4, fake: "after=2,crash=segv", do: func(p *ffmpegtest.Process) {
+		p.AwaitBlocks(2)
+	}, real: func(p *ffmpegtest.Process) {
+		p.SignalThread(syscall.SIGSEGV)
+	}, want: observed{Code: -1, Signal: syscall.SIGSEGV, Started: true}},
+	{name: "one of two inputs stops: q, then two signals", args: picture + raw + "TCP -filter_complex overlay " + toMP4, fake: "freeze",
+		do: func(p *ffmpegtest.Process) {
+			p.AwaitBlock("blocks in which nothing moves", lately(5, ffmpeg.Movement{}))
+			p.Write("q")
+			p.AwaitLine("answer to q", func(l string) bool { return strings.Contains(l, "[q] command received") })
+			pending(p, syscall.SIGTERM, syscall.SIGINT)
+		}, want: observed{Code: 255, Started: true}},
+	{name: "picture ends, sound goes on", args: "-rw_timeout 300000 " + raw + "TCP -re -f lavfi -i sine " + toMP4, fake: "after=3,partial-stall",
+		do: func(p *ffmpegtest.Process) {
+			p.AwaitBlock("blocks with a picture that stands still", func(all []ffmpeg.Block) bool {
+				n := len(all)
+				return n > 5 && all[n-1].Frame > 0 && all[n-1].Frame == all[n-6].Frame && all[n-1].OutTime > all[n-6].OutTime
+			})
+			p.Signal(syscall.SIGTERM)
+		}, want: observed{Code: 255, Started: true, End: true, Finished: true}},
+	{name: "an encoder looks ahead", args: "-loglevel level+error " + picture + "-c:v libx264 -x264-params rc-lookahead=30 DIR/out.mp4", fake: "lookahead=1s",
+		do: func(p *ffmpegtest.Process) {
+			p.AwaitBlock("blocks in which only frame moves", lately(3, ffmpeg.Movement{Frame: true}))
+			p.AwaitBlock("media time", func(all []ffmpeg.Block) bool { return all[len(all)-1].OutTime > 0 })
+			p.Write("q")
+		}, want: observed{Code: 0, Started: true, End: true, Finished: true}},
+}
+
+// lately says whether in each of the last n blocks exactly that has moved.
+func lately(n int, want ffmpeg.Movement) func([]ffmpeg.Block) bool {
+	return func(all []ffmpeg.Block) bool {
+		if len(all) <= n {
+			return false
+		}
+		last := all[len(all)-n-1:]
+		for i, b := range last[1:] {
+			a := last[i]
+			if (ffmpeg.Movement{Frame: b.Frame != a.Frame, OutTime: b.OutTime != a.OutTime, TotalSize: b.TotalSize != a.TotalSize}) != want {
+				return false
+			}
+		}
+		return true
+	}
 }
 
 // TestFakeMatchesReal plays each scene to both and holds what can be seen of
@@ -247,6 +301,9 @@ func (s scene) play(t *testing.T, program string, fake bool) observed {
 	}
 	if s.do != nil {
 		s.do(p)
+	}
+	if s.real != nil && !fake {
+		s.real(p)
 	}
 	e := p.Wait()
 

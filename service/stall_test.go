@@ -159,7 +159,7 @@ func TestNoFalseAlarm(t *testing.T) {
 		"lookahead": "ExecStart=ffmpeg -re -f lavfi -i testsrc=size=160x90:rate=5 -c:v libx264 -preset veryslow -x264-params rc-lookahead=60:bframes=8 -f mp4 -y @WORK@/l.mp4",
 	}
 	for name := range files {
-		files[name] += "\nActivityTimeoutSec=4\nTimeoutStopSec=2"
+		files[name] += "\nActivityTimeoutSec=5\nTimeoutStopSec=2"
 	}
 	k := newKeeper(t, files)
 	pids := map[string]int{}

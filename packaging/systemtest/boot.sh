@@ -29,11 +29,14 @@ mkdir -p "$root"/etc/systemd/system "$root"/var/log/journal
 systemd-id128 new >"$root/etc/machine-id"
 echo "$name" >"$root/etc/hostname"
 [ -z "$seed" ] || cp -a "$seed"/. "$root"/
+# All of that is in memory. What is written below /srv/disk is on a disk.
+mkdir "$dir/disk"
+chmod 755 "$dir/disk"
 
 # nspawn keeps locks here; they must not outlive us.
 mkdir -p /run/systemd/nspawn
 mount -t tmpfs tmpfs /run/systemd/nspawn
 # SIGRTMIN+4 asks systemd to power off.
 SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1 exec systemd-nspawn -q -D "$root" --boot --notify-ready=yes \
-  --register=no --keep-unit --machine="$name" --private-network --link-journal=no \
+  --register=no --keep-unit --machine="$name" --private-network --link-journal=no --bind="$dir/disk:/srv/disk" \
   --kill-signal=SIGRTMIN+4 systemd.unit=multi-user.target

@@ -2,6 +2,7 @@ package service_test
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"log/slog"
 	"os"
@@ -22,6 +23,8 @@ import (
 
 func TestMain(m *testing.M) {
 	shim.ExecHelperMain()
+	flag.Parse()
+	flag.Set("test.parallel", "4") // they mostly wait
 	os.Exit(m.Run())
 }
 

@@ -313,6 +313,8 @@ func builtCommand(j *job, ev shim.Exited) ([]string, error) {
 	switch {
 	case j.killed != "":
 		return nil, errors.New(j.killed)
+	case ev.Unknown:
+		return nil, errors.New("nobody knows how it ended: its exit status was lost")
 	case ev.Signal != 0:
 		return nil, fmt.Errorf("was killed by %s%s", unix.SignalName(unix.Signal(ev.Signal)), j.lastWords())
 	case ev.Code != 0:

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/ffkeeper/ffkeeper/service/redact"
+	"github.com/ffkeeper/ffkeeper/service/shim"
 )
 
 func FuzzParseCommand(f *testing.F) {
@@ -68,5 +69,13 @@ func TestEventTableIsCompleteAndUnique(t *testing.T) {
 		if !strings.HasSuffix(k.Meaning, ".") || k.Priority < 0 || k.Priority > 7 {
 			t.Errorf("%s: %q, priority %d", k.Kind, k.Meaning, k.Priority)
 		}
+	}
+}
+
+// TestABuilderWhoseStatusWasLostHasNotSucceeded, whatever it has printed.
+func TestABuilderWhoseStatusWasLostHasNotSucceeded(t *testing.T) {
+	j := &job{out: []byte(`["ffmpeg"]`)}
+	if argv, err := builtCommand(j, shim.Exited{Unknown: true}); err == nil || !strings.Contains(err.Error(), "status") {
+		t.Errorf("%q, %v", argv, err)
 	}
 }

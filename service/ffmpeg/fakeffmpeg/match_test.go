@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"net"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -247,6 +248,11 @@ func lately(n int, want ffmpeg.Movement) func([]ffmpeg.Block) bool {
 // TestFakeMatchesReal plays each scene to both and holds what can be seen of
 // the fake against the real one.
 func TestFakeMatchesReal(t *testing.T) {
+	// Caught, it is no longer ignored by what is started from here, as it would be
+	// under nohup.
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP)
+	t.Cleanup(func() { signal.Stop(hup) })
 	programs := map[string]string{"real": ffmpegtest.Real(t), "fake": ffmpegtest.Build(t)}
 	for _, s := range scenes {
 		t.Run(s.name, func(t *testing.T) {

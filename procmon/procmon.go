@@ -86,8 +86,9 @@ func NewSampler(pid int) *Sampler {
 // after any other, such as too many open files, the next sample may succeed.
 //
 // Any thread may have children, and to ask each costs as much as all the
-// rest. The main thread is asked every time; the others by the first three
-// samples, by every sixth, and always once one of them was seen to have any.
+// rest. The main thread is asked every time; the others by the first sample and
+// the third, by every sixth from then on, and always once one of them was seen
+// to have any.
 func (s *Sampler) Sample() (Usage, error) {
 	if s.err != nil {
 		return Usage{}, s.err

@@ -71,7 +71,7 @@ type threads struct {
 
 // due tells whether all threads are to be asked this time.
 func (t threads) due(n int) bool {
-	return n > 1 && (t.fork || t.asked < 3 || t.asked%6 == 0)
+	return n > 1 && (t.fork || t.asked == 0 || t.asked%6 == 2)
 }
 
 // reader reads the files under /proc/PID/task, which procfs does not know.

@@ -41,10 +41,10 @@ const orphans = `
 	sleep 1000;
 `
 
-// TestABuildersStatusIsItsOwnBesideThousandsOfOrphans: whoever reaps what
+// TestABuildersStatusIsItsOwnBesideAFloodOfOrphans: whoever reaps what
 // comes along, instead of what it knows to be an orphan, takes a builder's
 // status now and then. The builders make orphans themselves.
-func TestABuildersStatusIsItsOwnBesideThousandsOfOrphans(t *testing.T) {
+func TestABuildersStatusIsItsOwnBesideAFloodOfOrphans(t *testing.T) {
 	t.Parallel()
 	name := fmt.Sprintf("orph-%d", os.Getpid())
 	k := newKeeper(t, map[string]string{
@@ -84,7 +84,7 @@ func TestABuildersStatusIsItsOwnBesideThousandsOfOrphans(t *testing.T) {
 	k.until("factory", "its last words", func(s *stream.Snapshot) bool {
 		made := 0
 		fmt.Sscanf(s.Lines[len(s.Lines)-1].Text, "made %d", &made)
-		if made > 0 && made < 1000 {
+		if made > 0 && made < 300 {
 			t.Errorf("only %d orphans came meanwhile: nothing was shown", made)
 		}
 		return made > 0

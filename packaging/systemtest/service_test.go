@@ -29,8 +29,14 @@ func TestStatusTextFollowsStreams(t *testing.T) {
 
 func (h *Host) statusBecomes(want string) {
 	h.t.Helper()
-	h.Eventually(30*time.Second, "StatusText "+want, func() string {
-		if got := h.Property("ffkeeper.service", "StatusText"); got != want {
+	h.becomes("StatusText", want)
+}
+
+// becomes waits until a property of the keeper's unit has a value.
+func (h *Host) becomes(property, want string) {
+	h.t.Helper()
+	h.Eventually(30*time.Second, property+" "+want, func() string {
+		if got := h.Property("ffkeeper.service", property); got != want {
 			return "it is " + got
 		}
 		return ""

@@ -33,21 +33,11 @@ func (h *Host) killKeeper() {
 	h.Run("systemctl", "kill", "-s", "KILL", "--kill-who=main", "ffkeeper")
 }
 
-func (h *Host) subStateBecomes(want string) {
-	h.t.Helper()
-	h.Eventually(20*time.Second, "the keeper's unit "+want, func() string {
-		if s := h.Property("ffkeeper.service", "SubState"); s != want {
-			return "it is " + s
-		}
-		return ""
-	})
-}
-
 func TestAStopWhileACrashedKeeperWaitsForItsRestartStopsTheStreams(t *testing.T) {
 	h := serving(t, map[string]string{"cam1": mp4Stream}, dropIn("RestartSec=1h"))
 	h.waitHealthy("cam1")
 	h.killKeeper()
-	h.subStateBecomes("auto-restart")
+	h.becomes("SubState", "auto-restart")
 	h.stopsStreams()
 }
 
@@ -58,7 +48,7 @@ func TestAStopOfAKeeperThatDoesNotRunYetStopsTheStreams(t *testing.T) {
 	h.waitHealthy("cam1")
 	h.write("/etc/hold", "")
 	h.killKeeper()
-	h.subStateBecomes("start-pre")
+	h.becomes("SubState", "start-pre")
 	h.stopsStreams()
 }
 
@@ -111,7 +101,7 @@ func TestStreamsRunOnWhereNobodyStoppedTheKeeper(t *testing.T) {
 	h.waitHealthy("cam1")
 	h.write("/etc/default/ffkeeper", "FFKEEPER_LOG_LEVEL=loud\n")
 	h.killKeeper()
-	h.subStateBecomes("failed")
+	h.becomes("SubState", "failed")
 	// Each time its unit has come by, and is at rest again.
 	h.Eventually(20*time.Second, "nothing more to be done", func() string { return h.Run("systemctl", "list-jobs", "--no-legend") })
 	h.write("/etc/default/ffkeeper", "")

@@ -25,12 +25,17 @@ func (r *rig) see() {
 	r.post(func() { o.sawSomething(false) })
 }
 
+// startAndSettle starts the stream, and what is to be written of that is written.
+func (r *rig) startAndSettle() {
+	r.Start(background(), WaitNone)
+	r.is(StateRunning)
+	time.Sleep(seenSoon)
+	synctest.Wait()
+}
+
 func TestWhatWasSeenIsWrittenSoonAfterAChangeOfState(t *testing.T) {
 	onRig(t, "run", func(r *rig) {
-		r.Start(background(), WaitNone)
-		r.is(StateRunning)
-		time.Sleep(seenSoon)
-		synctest.Wait()
+		r.startAndSettle()
 		if n := r.seenNotes(); n != 1 {
 			t.Errorf("written %d times", n)
 		}
@@ -41,10 +46,7 @@ func TestWhatWasSeenIsWrittenSoonAfterAChangeOfState(t *testing.T) {
 // soon after that in any case.
 func TestWhatWasSeenIsWrittenWhenTheOwnerIsAwakeAnyway(t *testing.T) {
 	onRig(t, "run", func(r *rig) {
-		r.Start(background(), WaitNone)
-		r.is(StateRunning)
-		time.Sleep(seenSoon)
-		synctest.Wait()
+		r.startAndSettle()
 		written := r.seenNotes()
 		wait := seenSpread(r.cfg.Name)
 

@@ -14,7 +14,7 @@ import (
 
 	"github.com/godbus/dbus/v5"
 
-	"github.com/ffkeeper/ffkeeper/dbusapi/internal/bustest"
+	"github.com/ffkeeper/ffkeeper/dbusapi/bustest"
 	"github.com/ffkeeper/ffkeeper/dbusapi/internal/fakekeeper"
 	"github.com/ffkeeper/ffkeeper/service"
 )

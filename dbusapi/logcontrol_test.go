@@ -11,7 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
-	"github.com/ffkeeper/ffkeeper/dbusapi/internal/bustest"
+	"github.com/ffkeeper/ffkeeper/dbusapi/bustest"
 	"github.com/ffkeeper/ffkeeper/dbusapi/internal/fakekeeper"
 )
 

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/ffkeeper/ffkeeper/dbusapi/bustest"
 )
 
 // manager is what a service manager has of its service: the socket that the
@@ -135,17 +137,18 @@ func TestEachReloadIsToldToTheManager(t *testing.T) {
 func TestAHUPBeforeTheBusIsThereDoesNotEndTheStart(t *testing.T) {
 	t.Parallel()
 	m := newManager(t)
-	socket := busSocket(t)
+	bus := bustest.Start(t)
+	bus.Kill()
 	d := launchDaemon(t, map[string]string{"a": sleeper}, m.asNotified,
-		func(c *exec.Cmd) { c.Env = append(c.Env, "FFKEEPER_BUS=unix:path="+socket) })
+		func(c *exec.Cmd) { c.Env = append(c.Env, "FFKEEPER_BUS="+bus.Address) })
 	d.eventually("the bus being missed", func() bool { return strings.Contains(d.log.String(), "trying again") })
 	d.file("b", sleeper)
 	d.cmd.Process.Signal(syscall.SIGHUP)
 	d.eventually("the reload", func() bool { return strings.Contains(d.log.String(), "reload: added") })
 	m.quiet()
 
-	startSessionBus(t, socket)
-	d.await("unix:path=" + socket)
+	bus.Restart()
+	d.await(bus.Address)
 	m.expect("READY=1")
 	d.health("b")
 	since := monotonic(t)

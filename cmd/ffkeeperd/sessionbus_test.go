@@ -1,51 +1,15 @@
 package main
 
 import (
-	"bufio"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
+
+	"github.com/ffkeeper/ffkeeper/dbusapi/bustest"
 )
-
-// busSocket is where a bus may be: nothing is there yet. Not in TempDir, for a
-// socket's path has at most 107 bytes.
-func busSocket(t *testing.T) string {
-	t.Helper()
-	dir, err := os.MkdirTemp("", "ffk-")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { os.RemoveAll(dir) })
-	return filepath.Join(dir, "bus")
-}
-
-// startSessionBus starts a dbus-daemon as a login session has it.
-func startSessionBus(t *testing.T, socket string) {
-	t.Helper()
-	r, w, err := os.Pipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer r.Close()
-	cmd := exec.Command("dbus-daemon", "--session", "--nofork", "--nopidfile", "--nosyslog", "--print-address=3", "--address=unix:path="+socket)
-	cmd.ExtraFiles = []*os.File{w}
-	said := &buffer{}
-	cmd.Stderr = said
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	err = cmd.Start()
-	w.Close()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })
-	if _, err := bufio.NewReader(r).ReadString('\n'); err != nil {
-		t.Fatalf("dbus-daemon does not come up: %s", said)
-	}
-}
 
 // TestTheKeeperServesOnASessionBus, where ffkeeperctl and a client that knows
 // nothing of ours find it: those of the same session, and of no other.
@@ -55,13 +19,12 @@ func TestTheKeeperServesOnASessionBus(t *testing.T) {
 	if out, err := exec.Command("go", "build", "-o", ctl, "../ffkeeperctl").CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	socket := busSocket(t)
-	startSessionBus(t, socket)
+	bus := bustest.Start(t)
 	session := func(c *exec.Cmd) {
-		c.Env = append(c.Env, "FFKEEPER_BUS=session", "DBUS_SESSION_BUS_ADDRESS=unix:path="+socket)
+		c.Env = append(c.Env, "FFKEEPER_BUS=session", "DBUS_SESSION_BUS_ADDRESS="+bus.Address)
 	}
 	d := launchDaemon(t, map[string]string{"a": "Type=simple\nAutostart=no\nExecStart=sleep 1000"}, session)
-	d.await("unix:path=" + socket)
+	d.await(bus.Address)
 	if _, err := os.Stat(filepath.Join(d.state, "bus-address")); err == nil {
 		t.Error("there is a private bus, too")
 	}
@@ -83,10 +46,8 @@ func TestTheKeeperServesOnASessionBus(t *testing.T) {
 			t.Errorf("%s: %v, %q; want %q", call.command, err, out, call.want)
 		}
 	}
-	other := busSocket(t)
-	startSessionBus(t, other)
 	c := exec.CommandContext(d.ctx(), ctl, "list")
-	c.Env = append(os.Environ(), "FFKEEPER_BUS=session", "DBUS_SESSION_BUS_ADDRESS=unix:path="+other)
+	c.Env = append(os.Environ(), "FFKEEPER_BUS=session", "DBUS_SESSION_BUS_ADDRESS="+bustest.Start(t).Address)
 	if out, err := c.CombinedOutput(); err == nil {
 		t.Errorf("another session sees the keeper, too: %s", out)
 	}

@@ -6,8 +6,8 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/ffkeeper/ffkeeper/dbusapi/bustest"
 	"github.com/ffkeeper/ffkeeper/dbusapi/client"
-	"github.com/ffkeeper/ffkeeper/dbusapi/internal/bustest"
 	"github.com/ffkeeper/ffkeeper/dbusapi/internal/fakekeeper"
 	"github.com/ffkeeper/ffkeeper/service/stream"
 )

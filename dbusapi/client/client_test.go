@@ -14,8 +14,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/ffkeeper/ffkeeper/dbusapi"
+	"github.com/ffkeeper/ffkeeper/dbusapi/bustest"
 	"github.com/ffkeeper/ffkeeper/dbusapi/client"
-	"github.com/ffkeeper/ffkeeper/dbusapi/internal/bustest"
 	"github.com/ffkeeper/ffkeeper/dbusapi/internal/fakekeeper"
 	"github.com/ffkeeper/ffkeeper/service"
 )

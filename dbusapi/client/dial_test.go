@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/ffkeeper/ffkeeper/dbusapi/internal/bustest"
+	"github.com/ffkeeper/ffkeeper/dbusapi/bustest"
 )
 
 func TestDialOfAHungBusEnds(t *testing.T) {

@@ -8,8 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ffkeeper/ffkeeper/dbusapi/bustest"
 	"github.com/ffkeeper/ffkeeper/dbusapi/client"
-	"github.com/ffkeeper/ffkeeper/dbusapi/internal/bustest"
 	"github.com/ffkeeper/ffkeeper/dbusapi/internal/fakekeeper"
 	"github.com/ffkeeper/ffkeeper/service"
 	"github.com/ffkeeper/ffkeeper/service/stream"

@@ -13,7 +13,7 @@ import (
 
 	"github.com/godbus/dbus/v5"
 
-	"github.com/ffkeeper/ffkeeper/dbusapi/internal/bustest"
+	"github.com/ffkeeper/ffkeeper/dbusapi/bustest"
 )
 
 func within(t *testing.T) context.Context {

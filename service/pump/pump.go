@@ -4,9 +4,9 @@
 // A hundred streams write a thousand small pieces a second. A goroutine for
 // each pipe would be woken for each of them; the pump is woken for the first,
 // reads everything that is ready, and then lets more gather for an interval
-// of about 100 ms before it looks again, or less where somebody has half filled
-// a pipe. It waits through the Go runtime's
-// poller, so that waiting holds no OS thread.
+// of about 100 ms before it looks again, or less where somebody has half
+// filled a pipe. It waits through the Go runtime's poller, so that waiting
+// holds no OS thread.
 //
 // Place in the flow: the shim hands over the read end of a pipe, Add takes it
 // over, the pump calls wake when there is something, and the goroutine that

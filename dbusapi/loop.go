@@ -60,6 +60,7 @@ func (s *Server) Run(ctx context.Context) error {
 	}
 	defer func() { l.feed.Close() }()
 	defer l.retry.Stop()
+	l.announcer.waiting = func() int { return len(l.feed.C) } // of the feed that is l's then
 	l.announcer.begin(s.api.Cores())
 	for {
 		select {

@@ -16,15 +16,29 @@ import (
 // whoever looks on a signal sees what it tells (InterfacesAdded or
 // InterfacesRemoved, the stream's PropertiesChanged, the manager's), then
 // what happened (StreamNew, StreamRemoved, StateChanged, HealthChanged,
-// StreamRestarted, StreamFailed).
+// StreamRestarted, StreamFailed). While many events wait, the manager's
+// properties are announced every burstLength of them only.
 //
 // It belongs to the bus loop: one goroutine.
 type announcer struct {
-	server *Server
-	conn   *wire.Conn // nil while there is no bus: then it only remembers
-	known  map[string]*stream.Snapshot
-	count  tally
+	server  *Server
+	conn    *wire.Conn // nil while there is no bus: then it only remembers
+	waiting func() int // events
+	known   map[string]*stream.Snapshot
+	count   tally
+	told    tally // count, as announced
+	untold  int   // events since
 }
+
+// A burst is when more than burstFrom events wait: more than one thing that
+// happened to one stream. After burstLength of them the manager's properties
+// are announced at the latest. With those of every event, starting all of three
+// hundred streams sends six hundred signals more, each of which says for the
+// length of two context switches what the next corrects.
+const (
+	burstFrom   = 8
+	burstLength = 64
+)
 
 // begin takes the streams as they are, without a signal.
 func (a *announcer) begin(all []*stream.Snapshot) {
@@ -34,6 +48,7 @@ func (a *announcer) begin(all []*stream.Snapshot) {
 		a.known[s.Name] = s
 		a.count.add(s, 1)
 	}
+	a.told, a.untold = a.count, 0
 }
 
 // catchUp announces what a feed that broke off did not tell.
@@ -57,10 +72,12 @@ func (a *announcer) catchUp(all []*stream.Snapshot) {
 			a.failed(s)
 		}
 	}
+	a.managerChanged()
 }
 
 // event announces one event of the feed.
 func (a *announcer) event(e service.Event) {
+	a.untold++
 	switch e.Type {
 	case service.EventNew:
 		if _, ok := a.known[e.Name]; !ok { // else begin was quicker than the feed
@@ -75,16 +92,16 @@ func (a *announcer) event(e service.Event) {
 	case service.EventFailed:
 		a.failed(e.Snapshot)
 	}
+	a.managerChanged()
 }
 
 func (a *announcer) added(s *stream.Snapshot) {
-	before := a.count
 	a.known[s.Name] = s
 	a.count.add(s, 1)
 	path := StreamPath(s.Name)
 	a.emit(managerPath, objectManagerInterface, "InterfacesAdded", path,
 		interfaces{streamInterface: a.server.allProperties(s)})
-	a.managerChanged(before)
+	a.managerChanged()
 	a.emit(managerPath, managerInterface, "StreamNew", s.Name, path)
 }
 
@@ -93,12 +110,11 @@ func (a *announcer) removed(name string) {
 	if !ok {
 		return
 	}
-	before := a.count
 	delete(a.known, name)
 	a.count.add(s, -1)
 	path := StreamPath(name)
 	a.emit(managerPath, objectManagerInterface, "InterfacesRemoved", path, []string{streamInterface})
-	a.managerChanged(before)
+	a.managerChanged()
 	a.emit(managerPath, managerInterface, "StreamRemoved", name, path)
 }
 
@@ -110,13 +126,12 @@ func (a *announcer) changed(s *stream.Snapshot) {
 		a.added(s)
 		return
 	}
-	before := a.count
 	a.known[s.Name] = s
 	a.count.add(old, -1)
 	a.count.add(s, 1)
 	path := StreamPath(s.Name)
 	a.propertiesChanged(path, streamInterface, a.server.changedProperties(old, s))
-	a.managerChanged(before)
+	a.managerChanged()
 	if old.State != s.State {
 		a.emit(managerPath, managerInterface, "StateChanged", s.Name, path, string(old.State), string(s.State), string(s.Reason))
 	}
@@ -133,8 +148,14 @@ func (a *announcer) failed(s *stream.Snapshot) {
 	a.emit(managerPath, managerInterface, "StreamFailed", s.Name, StreamPath(s.Name), string(s.Reason))
 }
 
-func (a *announcer) managerChanged(before tally) {
-	a.propertiesChanged(managerPath, managerInterface, a.count.changes(before))
+// managerChanged announces the manager's properties, or leaves that to an event
+// that waits.
+func (a *announcer) managerChanged() {
+	if a.count == a.told || a.untold < burstLength && a.waiting() > burstFrom {
+		return
+	}
+	a.propertiesChanged(managerPath, managerInterface, a.count.changes(a.told))
+	a.told, a.untold = a.count, 0
 }
 
 func (a *announcer) propertiesChanged(path dbus.ObjectPath, iface string, changed map[string]dbus.Variant) {

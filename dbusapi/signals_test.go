@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/ffkeeper/ffkeeper/dbusapi/internal/fakekeeper"
+	"github.com/ffkeeper/ffkeeper/dbusapi/internal/wire"
 	"github.com/ffkeeper/ffkeeper/service"
 	"github.com/ffkeeper/ffkeeper/service/stream"
 )
@@ -284,4 +285,41 @@ func TestIntrospectionWhileObjectsComeAndGo(t *testing.T) {
 	if _, children := introspection(t, c, streamsPath); !slices.Equal(children, []string{"cam1"}) {
 		t.Errorf("%d children remain", len(children))
 	}
+}
+
+func TestABurstTellsTheManagersPropertiesFewTimes(t *testing.T) {
+	const streams = 2*burstLength + burstFrom + 2
+	k := fakekeeper.New()
+	for i := range streams {
+		k.Put(fakekeeper.Stopped(fmt.Sprint("cam", i)))
+	}
+	r := start(t, k)
+	l := r.listen(t)
+	hold := make(chan *wire.Conn)
+	r.pings <- hold // the loop waits until its answer is taken
+	for i := range streams {
+		k.Change(fmt.Sprint("cam", i), func(s *stream.Snapshot) {
+			s.State, s.PID = stream.StateRunning, i+1
+		})
+	}
+	<-hold
+	var told []string
+	for seen := 0; seen < streams; {
+		switch s := l.next(); {
+		case strings.HasPrefix(s, "PropertiesChanged  org.ffkeeper1.Manager"):
+			told = append(told, s)
+		case strings.HasPrefix(s, "StateChanged"):
+			seen++
+		}
+	}
+	var want []string
+	for running := 1; running <= streams; running++ {
+		if running%burstLength == 0 || streams-running <= burstFrom {
+			want = append(want, fmt.Sprintf("PropertiesChanged  org.ffkeeper1.Manager NRunning=%d []", running))
+		}
+	}
+	if d := cmp.Diff(want, told); d != "" {
+		t.Error(d)
+	}
+	l.quiet(k)
 }

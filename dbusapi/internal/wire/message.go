@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/godbus/dbus/v5"
 )
@@ -63,6 +64,9 @@ func (m *Message) Decode() (values []any, err error) {
 	if m.Truncated() {
 		return nil, ErrTooLong
 	}
+	if strings.Trim(m.Signature, "s") == "" {
+		return m.strings()
+	}
 	defer func() {
 		if v := recover(); v != nil { // godbus panics on what it did not foresee
 			values, err = nil, fmt.Errorf("cannot decode %q: %v", m.Signature, v)
@@ -73,6 +77,21 @@ func (m *Message) Decode() (values []any, err error) {
 		return nil, fmt.Errorf("cannot decode %q: %w", m.Signature, err)
 	}
 	return whole.Body, nil
+}
+
+// strings decodes a body of nothing but strings, as the calls that ask for
+// something have: godbus, which would decode the header once more, takes 17 µs
+// and 16 KiB for a name where this takes 0.1 µs (go test -bench Decode).
+func (m *Message) strings() ([]any, error) {
+	values := make([]any, len(m.Signature))
+	v := m.Values()
+	for i := range values {
+		values[i] = v.String()
+	}
+	if v.Bad() {
+		return nil, fmt.Errorf("cannot decode %q: the body is too short", m.Signature)
+	}
+	return values, nil
 }
 
 // readMessage reads the next message. It answers nil for one that is of no

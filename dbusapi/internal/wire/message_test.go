@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/godbus/dbus/v5"
+	"github.com/google/go-cmp/cmp"
 )
 
 func encoded(t testing.TB, order binary.ByteOrder, m *dbus.Message) []byte {
@@ -86,6 +87,42 @@ func TestMissingFieldsAreNoMessage(t *testing.T) {
 	m, err := readMessage(bufio.NewReader(bytes.NewReader(raw)))
 	if m != nil || err != nil {
 		t.Errorf("a call of nothing is %+v, %v", m, err)
+	}
+}
+
+// TestStringsAreDecodedAsGodbusDoes: those are decoded without it.
+func TestStringsAreDecodedAsGodbusDoes(t *testing.T) {
+	for _, order := range []binary.ByteOrder{binary.LittleEndian, binary.BigEndian} {
+		for _, body := range [][]any{{"cam1"}, {""}, {"org.ffkeeper1.Stream", "PID"}, {"ä", "", "xyz"}} {
+			raw := encoded(t, order, &dbus.Message{
+				Type: dbus.TypeMethodCall,
+				Headers: map[dbus.HeaderField]dbus.Variant{
+					dbus.FieldPath:   dbus.MakeVariant(dbus.ObjectPath("/a")),
+					dbus.FieldMember: text("B"),
+				},
+				Body: body,
+			})
+			m, err := readMessage(bufio.NewReader(bytes.NewReader(raw)))
+			if err != nil || m == nil {
+				t.Fatal(m, err)
+			}
+			theirs, err := dbus.DecodeMessage(bytes.NewReader(raw))
+			if err != nil {
+				t.Fatal(err)
+			}
+			ours, err := m.Decode()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if d := cmp.Diff(theirs.Body, ours); d != "" {
+				t.Errorf("%v in %v: %s", body, order, d)
+			}
+			m.Body = m.Body[:len(m.Body)-1]
+			m.BodyLen--
+			if values, err := m.Decode(); err == nil {
+				t.Errorf("%v cut short is %v", body, values)
+			}
+		}
 	}
 }
 

@@ -1,0 +1,46 @@
+package wire
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/binary"
+	"testing"
+
+	"github.com/godbus/dbus/v5"
+)
+
+// BenchmarkDecode is the body of a call that asks for something, beside
+// godbus's decoder, which takes whole messages.
+func BenchmarkDecode(b *testing.B) {
+	raw := encoded(b, binary.LittleEndian, &dbus.Message{
+		Type: dbus.TypeMethodCall,
+		Headers: map[dbus.HeaderField]dbus.Variant{
+			dbus.FieldPath:        dbus.MakeVariant(dbus.ObjectPath("/org/ffkeeper1")),
+			dbus.FieldInterface:   text("org.ffkeeper1.Manager"),
+			dbus.FieldMember:      text("GetHealth"),
+			dbus.FieldDestination: text("org.ffkeeper1"),
+			dbus.FieldSender:      text(":1.7"),
+		},
+		Body: []any{"cam-1"},
+	})
+	m, err := readMessage(bufio.NewReader(bytes.NewReader(raw)))
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Run("ours", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			if values, err := m.Decode(); err != nil || len(values) != 1 {
+				b.Fatal(values, err)
+			}
+		}
+	})
+	b.Run("godbus", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			if _, err := dbus.DecodeMessage(bytes.NewReader(raw)); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+}

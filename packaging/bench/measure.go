@@ -176,6 +176,7 @@ func (b *bench) bareStart(n int) (took time.Duration, err error) {
 		}
 		defer in.Close()
 		cmd.ExtraFiles = []*os.File{null} // for its progress
+		cmd.Env = append(os.Environ(), childEnv)
 		if err := cmd.Start(); err != nil {
 			return 0, err
 		}

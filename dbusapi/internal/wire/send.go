@@ -1,9 +1,7 @@
 package wire
 
 import (
-	"bytes"
 	"context"
-	"encoding/binary"
 	"fmt"
 	"os"
 
@@ -24,15 +22,8 @@ func (c *Conn) Call(ctx context.Context, dest string, path dbus.ObjectPath, ifac
 		delete(c.calls, serial)
 		c.mu.Unlock()
 	}()
-	err := c.post(&dbus.Message{
-		Type: dbus.TypeMethodCall,
-		Headers: map[dbus.HeaderField]dbus.Variant{
-			dbus.FieldDestination: text(dest),
-			dbus.FieldPath:        dbus.MakeVariant(path),
-			dbus.FieldInterface:   text(iface),
-			dbus.FieldMember:      text(member),
-		},
-		Body: args,
+	err := c.post(&outgoing{
+		typ: dbus.TypeMethodCall, dest: dest, path: path, iface: iface, member: member, body: args,
 	}, serial, noFD, c.out.put)
 	if err != nil {
 		return nil, err
@@ -82,10 +73,8 @@ func (c *Conn) reply(to *Message, fd int, args []any) error {
 		closeFD(fd)
 		return nil
 	}
-	return c.post(&dbus.Message{
-		Type:    dbus.TypeMethodReply,
-		Headers: replyHeaders(to),
-		Body:    args,
+	return c.post(&outgoing{
+		typ: dbus.TypeMethodReply, replySerial: to.Serial, dest: to.Sender, body: args,
 	}, c.nextSerial(), fd, c.out.putPatiently)
 }
 
@@ -95,38 +84,17 @@ func (c *Conn) ReplyError(to *Message, name, message string) error {
 	if to.Flags&dbus.FlagNoReplyExpected != 0 {
 		return nil
 	}
-	headers := replyHeaders(to)
-	headers[dbus.FieldErrorName] = text(name)
-	return c.post(&dbus.Message{
-		Type:    dbus.TypeError,
-		Headers: headers,
-		Body:    []any{message},
+	return c.post(&outgoing{
+		typ: dbus.TypeError, errorName: name, replySerial: to.Serial, dest: to.Sender, body: []any{message},
 	}, c.nextSerial(), noFD, c.out.put)
 }
 
 // Emit broadcasts a signal. It never waits.
 func (c *Conn) Emit(path dbus.ObjectPath, iface, member string, args ...any) error {
-	return c.post(&dbus.Message{
-		Type:  dbus.TypeSignal,
-		Flags: dbus.FlagNoReplyExpected,
-		Headers: map[dbus.HeaderField]dbus.Variant{
-			dbus.FieldPath:      dbus.MakeVariant(path),
-			dbus.FieldInterface: text(iface),
-			dbus.FieldMember:    text(member),
-		},
-		Body: args,
+	return c.post(&outgoing{
+		typ: dbus.TypeSignal, flags: dbus.FlagNoReplyExpected, path: path, iface: iface, member: member, body: args,
 	}, c.nextSerial(), noFD, c.out.put)
 }
-
-func replyHeaders(to *Message) map[dbus.HeaderField]dbus.Variant {
-	h := map[dbus.HeaderField]dbus.Variant{dbus.FieldReplySerial: dbus.MakeVariant(to.Serial)}
-	if to.Sender != "" {
-		h[dbus.FieldDestination] = text(to.Sender)
-	}
-	return h
-}
-
-func text(s string) dbus.Variant { return dbus.MakeVariant(s) }
 
 // nextSerial is never 0, which means none. After four thousand million
 // messages serials come again; by then no call of that age is pending.
@@ -141,20 +109,16 @@ func (c *Conn) nextSerial() uint32 {
 // post encodes a message and queues it, with a descriptor that is the queue's
 // from here on. An error that is not the connection's end means that the
 // message cannot be encoded: nothing of it is sent.
-func (c *Conn) post(m *dbus.Message, serial uint32, fd int, put func([]byte, int) bool) error {
-	if len(m.Body) > 0 {
-		m.Headers[dbus.FieldSignature] = dbus.MakeVariant(dbus.SignatureOf(m.Body...))
-	}
+func (c *Conn) post(o *outgoing, serial uint32, fd int, put func([]byte, int) bool) error {
+	fds := 0
 	if fd != noFD {
-		m.Headers[dbus.FieldUnixFDs] = dbus.MakeVariant(uint32(1))
+		fds = 1
 	}
-	var buf bytes.Buffer
-	if _, err := m.EncodeToWithFDs(&buf, binary.LittleEndian); err != nil {
+	b, err := o.encode(serial, fds)
+	if err != nil {
 		closeFD(fd)
 		return err
 	}
-	b := buf.Bytes()
-	binary.LittleEndian.PutUint32(b[8:], serial) // godbus keeps the field to itself
 	if put(b, fd) {
 		return nil
 	}

@@ -1,11 +1,13 @@
 // Package wire is one connection to a message bus, made for a service that
-// every program on the bus may call, friendly or not. The values, and their
-// form on the wire, are godbus's; connecting, framing and descriptors are our
-// own, because godbus's connection does not withstand its callers: an array of
-// descriptors in a call ends the process with a panic, a dictionary keyed by
-// booleans or a descriptor nobody asked for ends the connection or stays open
-// for ever, 1 MiB of bytes keep the one reading goroutine busy for 120 ms, and
-// each call gets a goroutine of its own, in no order.
+// every program on the bus may call, friendly or not. The values are godbus's,
+// and so is their form on the wire, but for the few types that nearly all our
+// messages are made of (encode.go, Message.Decode); connecting, framing and
+// descriptors are our own, because godbus's connection does not withstand its
+// callers: an array of descriptors in a call ends the process with a panic, a
+// dictionary keyed by booleans or a descriptor nobody asked for ends the
+// connection or stays open for ever, 1 MiB of bytes keep the one reading
+// goroutine busy for 120 ms, and each call gets a goroutine of its own, in no
+// order.
 //
 // Invariants:
 //   - no descriptor ever enters the process: the socket is read with read(2),

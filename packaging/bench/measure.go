@@ -127,9 +127,9 @@ func (b *bench) loads(kinds []starter) error {
 				starts, stops = append(starts, r.start), append(stops, r.stop)
 			}
 			what := fmt.Sprintf("%d streams: ", size.n)
-			b.out.set(what+"CPU of one core", size.cpu, name, fmt.Sprintf("%.2f %%", median(cpu)))
-			b.out.set(what+"RSS", size.rss, name, fmt.Sprintf("%.1f MB", median(rss)))
-			b.out.set(what+"threads", "≤ 24", name, fmt.Sprint(median(threads)))
+			b.out.set(what+"CPU of one core", size.cpu, name, figure{median(cpu), "%.2f %%"})
+			b.out.set(what+"RSS", size.rss, name, figure{median(rss), "%.1f MB"})
+			b.out.set(what+"threads", "≤ 24", name, figure{float64(median(threads)), "%.0f"})
 			if size.timing {
 				b.out.set(what+"start all", size.start, name, ms(median(starts)))
 				b.out.set(what+"stop all", size.stop, name, ms(median(stops)))

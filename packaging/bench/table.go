@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"fmt"
 	"io"
 	"os"
@@ -22,17 +21,40 @@ type table struct{ rows []row }
 
 type row struct {
 	what, want string
-	value      map[string]string // by peer
+	value      map[string]figure // by peer
+}
+
+// figure is a number with its unit.
+type figure struct {
+	n      float64
+	format string // how to print n
+}
+
+func (f figure) String() string {
+	if f.format == "" {
+		return "-"
+	}
+	return fmt.Sprintf(f.format, f.n)
+}
+
+// share is what the first of two peers takes of what the other does: it tells
+// more than either alone, for machines differ, and the same one by the hour.
+func (r row) share() figure {
+	a, b := r.value[columns[0]], r.value[columns[1]]
+	if a.format == "" || b.n == 0 {
+		return figure{}
+	}
+	return figure{a.n / b.n, "%.3f"}
 }
 
 func newTable() *table { return &table{} }
 
 // set stores one figure of one peer.
-func (t *table) set(what, want, peer, value string) {
+func (t *table) set(what, want, peer string, value figure) {
 	fmt.Fprintf(os.Stderr, "%-58s %-12s %s\n", what, peer, value)
 	i := slices.IndexFunc(t.rows, func(r row) bool { return r.what == what })
 	if i < 0 {
-		t.rows = append(t.rows, row{what, want, map[string]string{}})
+		t.rows = append(t.rows, row{what, want, map[string]figure{}})
 		i = len(t.rows) - 1
 	}
 	t.rows[i].value[peer] = value
@@ -40,13 +62,13 @@ func (t *table) set(what, want, peer, value string) {
 
 func (t *table) print(w io.Writer) {
 	tw := tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)
-	fmt.Fprintf(tw, "\nfigure\twanted\t%s\n", strings.Join(columns, "\t"))
+	fmt.Fprintf(tw, "\nfigure\twanted\t%s\tshare\n", strings.Join(columns, "\t"))
 	for _, r := range t.rows {
 		fmt.Fprintf(tw, "%s\t%s", r.what, r.want)
 		for _, c := range columns {
-			fmt.Fprintf(tw, "\t%s", cmp.Or(r.value[c], "-"))
+			fmt.Fprintf(tw, "\t%s", r.value[c])
 		}
-		fmt.Fprintln(tw)
+		fmt.Fprintf(tw, "\t%s\n", r.share())
 	}
 	tw.Flush()
 }
@@ -62,4 +84,4 @@ func percentile[T int | float64 | time.Duration](v []T, p int) T {
 	return s[min(len(s)-1, len(s)*p/100)]
 }
 
-func ms(d time.Duration) string { return fmt.Sprintf("%.2f ms", float64(d)/1e6) }
+func ms(d time.Duration) figure { return figure{float64(d) / 1e6, "%.2f ms"} }

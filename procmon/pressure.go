@@ -56,8 +56,8 @@ func (r *fileReader) pressure(dir string) Pressure {
 //	full avg10=0.00 avg60=0.13 avg300=0.96 total=8183134
 //
 // procfs has a parser too, but only for the paths of /proc, and reading takes
-// four times as long with it (10 µs here). Lines and values of other names may be added by
-// newer kernels; cpu has no "full" before Linux 5.13.
+// four times as long with it (10 µs here). Lines and values of other names may
+// be added by newer kernels; cpu has no "full" before Linux 5.13.
 func parsePressure(text []byte) (*procfs.PSIStats, error) {
 	p := new(procfs.PSIStats)
 	for line := range bytes.Lines(text) {

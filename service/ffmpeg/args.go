@@ -61,8 +61,9 @@ const defaultStatsPeriod = 500 * time.Millisecond
 //
 // All of them are global options: they hold wherever they stand. Pass
 // addProgress only for a program that [IsFFmpeg] knows; without it the command
-// line is only read. Of another program the result says nothing but Argv. An argv that is broken, even empty, is passed on: ffmpeg
-// says best what is wrong. Preparing a prepared command line adds nothing.
+// line is only read. Of another program the result says nothing but Argv. An
+// argv that is broken, even empty, is passed on: ffmpeg says best what is
+// wrong. Preparing a prepared command line adds nothing.
 func Prepare(argv []string, addProgress bool) Args {
 	r := reader{
 		args:     Args{StatsPeriod: defaultStatsPeriod},

@@ -18,11 +18,12 @@ const (
 	noteSeen = jobMark + "seen"
 )
 
-// seenEvery is about how old what was seen of a stream may be when its keeper is
-// killed. What is worth telling changes the state or ends the progress, and then
-// it is written within seenSoon; the rest is figures, which the next progress block brings anew, and
-// lines, which the journal has. So it may be a minute: written every 20 s it
-// would be a tenth of what keeper and shim cost together.
+// seenEvery is about how old what was seen of a stream may be when its keeper
+// is killed. What is worth telling changes the state or ends the progress, and
+// then it is written within seenSoon; the rest is figures, which the next
+// progress block brings anew, and lines, which the journal has. So it may be a
+// minute: written every 20 s it would be a tenth of what keeper and shim cost
+// together.
 //
 // It is written when the owner is awake anyway, for to wake costs more than to
 // write, but not later than seenSlack after its time.

@@ -125,8 +125,8 @@ func (l *Loader) reads(dir string) bool {
 }
 
 // Unreadable reports whether one of the directories that the files of d came
-// from could not be read this time, or was refused, so that nothing follows from d's stream
-// being absent, or other than it was.
+// from could not be read this time, or was refused, so that nothing follows
+// from d's stream being absent, or other than it was.
 func (s *Set) Unreadable(d *Definition) bool {
 	for _, e := range s.Errors {
 		for _, file := range append([]string{d.Source, d.Link}, d.Files...) {

@@ -53,9 +53,10 @@ const unknowable = "abABcdDHlmMoqrRsvwWyY"
 // errAbstract is in an error of what only an instance can have.
 var errAbstract = errors.New("it names the instance" + onlyInstances)
 
-// expand replaces specifiers as systemd does, to which a % before anything but a
-// letter or a digit is just that. variables: ${INSTANCE} may stand in the result, all else of which is as
-// it will be; dollars: those of the text are to stay what they are.
+// expand replaces specifiers as systemd does, to which a % before anything but
+// a letter or a digit is just that. variables: ${INSTANCE} may stand in the
+// result, all else of which is as it will be; dollars: those of the text are
+// to stay what they are.
 func (sp specifiers) expand(text string, variables, dollars bool) (string, error) {
 	var b strings.Builder
 	literal := func(s string) {

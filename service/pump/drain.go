@@ -1,6 +1,6 @@
 package pump
 
-import "slices"
+import "bytes"
 
 // Drain answers what Take has not, and what the pipe holds at this moment, up
 // to FinishBound, without waiting for the pump's next look and without ending
@@ -9,9 +9,7 @@ import "slices"
 func (s *Source) Drain() []byte {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	data := s.buf
-	s.buf = nil
-	data = s.readNow(data)
+	data := s.readNow()
 	s.woken = false
 	if s.fd >= 0 && !s.watched {
 		if err := s.watch(); err != nil {
@@ -21,15 +19,26 @@ func (s *Source) Drain() []byte {
 	return data
 }
 
-// readNow appends what the pipe holds, up to FinishBound. The lock is held.
-func (s *Source) readNow(data []byte) []byte {
-	for most := len(data) + FinishBound; s.fd >= 0 && len(data) < most; {
-		data = slices.Grow(data, min(most-len(data), DefaultLimit))
-		n, err := read(s.fd, data[len(data):min(cap(data), most)])
+// readNow answers what was read and what the pipe holds, up to FinishBound, nil
+// for nothing. What it answers is as long as that and not a buffer: three
+// hundred processes that end at once would leave one of 64 KiB for each of
+// their pipes to the garbage collector, whose work was half of what their end
+// costs. The lock is held.
+func (s *Source) readNow() []byte {
+	buf := s.buf
+	s.buf = nil
+	for most := len(buf) + FinishBound; s.fd >= 0 && len(buf) < most; {
+		buf = growBuffer(buf, most)
+		n, err := read(s.fd, buf[len(buf):min(cap(buf), most)])
 		if n <= 0 || err != nil {
 			break // empty, end of file or an error: nothing more to have
 		}
-		data = data[:len(data)+n]
+		buf = buf[:len(buf)+n]
 	}
+	var data []byte
+	if len(buf) > 0 {
+		data = bytes.Clone(buf)
+	}
+	putBuffer(buf)
 	return data
 }

@@ -79,14 +79,10 @@ func (s *Source) Err() error {
 // A second call answers nil.
 func (s *Source) Finish() []byte {
 	s.mu.Lock()
-	data := s.readNow(s.buf)
-	s.buf = nil
+	data := s.readNow()
 	s.end(nil)
 	s.mu.Unlock()
 	s.pump.forget(s.token)
-	if len(data) == 0 {
-		return nil
-	}
 	return data
 }
 

@@ -140,16 +140,17 @@ func New(opts Options) (*Keeper, error) {
 
 // Close lets go of everything at once. Streams that still run end with an
 // in-process shim or one that is our child; who wants them finished properly
-// calls StopAll first.
+// calls StopAll first. An error may mean that the shim does not know of the
+// last that was done.
 func (k *Keeper) Close() error {
 	var err error
 	k.ending.Do(func() {
 		k.shut()
-		k.link.close()
+		err = k.link.close()
 		k.cancel()
 		k.wg.Wait()
-		k.link.close() // one that took the place of a lost shim meanwhile
-		err = k.pump.Close()
+		err = errors.Join(err, k.link.close()) // of one that took the place of a lost shim meanwhile
+		err = errors.Join(err, k.pump.Close())
 	})
 	return err
 }

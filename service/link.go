@@ -250,11 +250,12 @@ func (l *link) user() string {
 }
 
 // close ends the connection; the shim leaves when its children are gone.
-func (l *link) close() {
+func (l *link) close() error {
 	l.closed.Store(true)
 	if c := l.client.Load(); c != nil {
-		c.Close()
+		return c.Close()
 	}
+	return nil
 }
 
 // The rest is stream.Shim.

@@ -166,7 +166,9 @@ func (d *daemon) close() {
 	if d.busDone != nil {
 		<-d.busDone // the last signals: what was stopped, and by that its units
 	}
-	d.keeper.Close()
+	if err := d.keeper.Close(); err != nil {
+		d.log.Error("this keeper does not end in good order", "error", err)
+	}
 	if d.private != nil {
 		d.private.Close()
 	}

@@ -305,16 +305,25 @@ func (c *Client) Err() error {
 	return c.err
 }
 
+// closeWait is how long a shim may take nothing before it counts as stuck. On a
+// host that is too busy it may be a second before it runs; and with the last
+// messages it would miss that streams were stopped for good.
+const closeWait = 5 * time.Second
+
 // Close ends the connection, after what was sent before; a shim that takes
-// nothing is given a second for that. A shim in this process or launched by it stops
-// its children (TERM, ten seconds unless set otherwise, KILL) and ends; Close
-// waits for that. One that was dialled goes on alone.
+// nothing of it for a while is stuck, and the error says how much it has not
+// heard. A shim in this process or launched by it stops its children (TERM, ten
+// seconds unless set otherwise, KILL) and ends; Close waits for that. One that
+// was dialled goes on alone.
 func (c *Client) Close() error {
 	c.mu.Lock()
 	c.closing = true
 	c.mu.Unlock()
-	c.conn.drain(lastWords)
+	var err error
+	if left := c.conn.drain(closeWait); left > 0 && !c.conn.broken() {
+		err = fmt.Errorf("the shim does not listen: it has not heard the last %d messages", left)
+	}
 	c.conn.close()
 	<-c.lost
-	return nil
+	return err
 }

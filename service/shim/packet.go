@@ -26,6 +26,7 @@ type conn struct {
 	closed   bool
 	err      error // why sending failed
 	queue    []packet
+	taken    int // packets of the queue that the peer has taken
 	flushing bool
 	shorter  *sync.Cond // the queue has become shorter, or the connection closed
 }
@@ -141,6 +142,7 @@ func (c *conn) flush() {
 				}
 				closeAll(p.fds)
 				c.queue = c.queue[1:]
+				c.taken++
 				c.shorter.Broadcast()
 				if last != nil {
 					c.err = last
@@ -203,22 +205,48 @@ func (c *conn) broken() bool {
 	return c.closed || c.err != nil
 }
 
-// drain waits for the peer to take what is queued, but not for ever.
-func (c *conn) drain(most time.Duration) bool {
-	late := false
-	t := time.AfterFunc(most, func() {
+// drain waits for the peer to take what is queued, for as long as it goes on
+// reading: one that has read nothing for the time given is stuck. The answer is
+// how many packets are still queued.
+func (c *conn) drain(most time.Duration) (left int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	stuck, taken, unread := false, c.taken, c.unread()
+	var t *time.Timer
+	t = time.AfterFunc(most, func() {
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		late = true
+		if c.closed {
+			return
+		}
+		before := unread
+		if unread = c.unread(); c.taken > taken || unread < before {
+			taken = c.taken
+			t.Reset(most)
+			return
+		}
+		stuck = true
 		c.shorter.Broadcast()
 	})
 	defer t.Stop()
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for len(c.queue) > 0 && !c.closed && c.err == nil && !late {
+	for len(c.queue) > 0 && !c.closed && c.err == nil && !stuck {
 		c.shorter.Wait()
 	}
-	return len(c.queue) == 0
+	return len(c.queue)
+}
+
+// unread is how much of what was sent the peer has not read yet, as the kernel
+// counts it. The queue says nothing for long: the socket takes more only when
+// three quarters of what it holds have been read.
+func (c *conn) unread() int {
+	if c.closed {
+		return 0
+	}
+	n, err := unix.IoctlGetInt(c.fd, unix.TIOCOUTQ)
+	if err != nil {
+		return 0
+	}
+	return n
 }
 
 // close drops what is queued.

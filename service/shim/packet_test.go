@@ -115,8 +115,34 @@ func TestCloseOfAClientDoesNotWaitForAShimThatIsStuck(t *testing.T) {
 	go func() { c.Close(); close(closed) }()
 	select {
 	case <-closed:
-	case <-time.After(lastWords + 10*time.Second):
+	case <-time.After(closeWait + 10*time.Second):
 		t.Fatal("close hangs")
+	}
+}
+
+// TestDrainWaitsForAPeerThatReadsSlowly: longer than it may be silent, and not
+// for one that has stopped reading.
+func TestDrainWaitsForAPeerThatReadsSlowly(t *testing.T) {
+	const most = 300 * time.Millisecond
+	a, b := connPair(t)
+	sent := fill(t, a, 50)
+	drained := make(chan int)
+	go func() { drained <- a.drain(most) }()
+	pace := time.NewTicker(3 * most / time.Duration(sent))
+	defer pace.Stop()
+	for got := range sent {
+		<-pace.C
+		if _, _, err := b.receive(); err != nil {
+			t.Fatalf("after %d of %d: %v", got, sent, err)
+		}
+	}
+	if left := <-drained; left != 0 {
+		t.Errorf("%d of %d messages were given up", left, sent)
+	}
+
+	fill(t, a, 3)
+	if left := a.drain(most); left != 3 {
+		t.Errorf("%d are left of 3 that nobody reads", left)
 	}
 }
 

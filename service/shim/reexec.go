@@ -230,7 +230,7 @@ func (s *Server) pause() (resume func(), err error) {
 			s.listener.resume(s)
 		}
 	}
-	if err == nil && s.keeper != nil && !s.keeper.conn.drain(lastWords) {
+	if err == nil && s.keeper != nil && s.keeper.conn.drain(lastWords) > 0 {
 		err = errors.New("the keeper does not read")
 	}
 	if err != nil {

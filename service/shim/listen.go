@@ -127,3 +127,41 @@ func dialSocket(ctx context.Context, path string) (int, error) {
 		}
 	}
 }
+
+// listen accepts keepers from now on.
+func (s *Server) listen(fd int) error {
+	l, err := newListener(fd)
+	if err != nil {
+		return fmt.Errorf("cannot listen: %w", err)
+	}
+	s.listener = l
+	s.serve(l)
+	return nil
+}
+
+// serve accepts connections until the server has ended or l is paused by a
+// deadline in the past.
+func (s *Server) serve(l *listener) {
+	l.done = make(chan struct{})
+	go func() {
+		defer close(l.done)
+		for {
+			fd, err := l.accept()
+			if errors.Is(err, os.ErrClosed) || errors.Is(err, os.ErrDeadlineExceeded) {
+				return
+			}
+			if err == nil {
+				if !s.post(func() { s.accepted(fd) }) {
+					unix.Close(fd)
+				}
+				continue
+			}
+			s.post(func() { s.warn("cannot accept a connection: %w", err) })
+			select { // no descriptors left, as a rule; nothing tells when there are
+			case <-s.done:
+				return
+			case <-time.After(time.Second):
+			}
+		}
+	}()
+}

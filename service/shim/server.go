@@ -2,9 +2,7 @@ package shim
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
-	"io"
 	"os"
 	"runtime"
 	"slices"
@@ -306,72 +304,4 @@ func (s *Server) sorted() []*child {
 	}
 	slices.SortFunc(list, func(a, b *child) int { return cmp.Compare(a.id, b.id) })
 	return list
-}
-
-// warn tells the keeper something to be logged, or stderr where there is none.
-// It never blocks: nobody may be reading there.
-func (s *Server) warn(format string, args ...any) {
-	err := fmt.Errorf(format, args...)
-	if s.keeper != nil && s.keeper.greeted {
-		s.keeper.send(&message{Type: msgWarning, Error: toWire(err)})
-		return
-	}
-	select {
-	case s.log <- err.Error():
-	default:
-	}
-}
-
-// logTo writes warnings until the server has ended, the last ones too.
-func (s *Server) logTo(w io.Writer) {
-	write := func(text string) { fmt.Fprintln(w, "ffkeeper-shim:", text) }
-	for {
-		select {
-		case text := <-s.log:
-			write(text)
-		case <-s.done:
-			for len(s.log) > 0 { // nobody adds to it any more
-				write(<-s.log)
-			}
-			return
-		}
-	}
-}
-
-// listen accepts keepers from now on.
-func (s *Server) listen(fd int) error {
-	l, err := newListener(fd)
-	if err != nil {
-		return fmt.Errorf("cannot listen: %w", err)
-	}
-	s.listener = l
-	s.serve(l)
-	return nil
-}
-
-// serve accepts connections until the server has ended or l is paused by a
-// deadline in the past.
-func (s *Server) serve(l *listener) {
-	l.done = make(chan struct{})
-	go func() {
-		defer close(l.done)
-		for {
-			fd, err := l.accept()
-			if errors.Is(err, os.ErrClosed) || errors.Is(err, os.ErrDeadlineExceeded) {
-				return
-			}
-			if err == nil {
-				if !s.post(func() { s.accepted(fd) }) {
-					unix.Close(fd)
-				}
-				continue
-			}
-			s.post(func() { s.warn("cannot accept a connection: %w", err) })
-			select { // no descriptors left, as a rule; nothing tells when there are
-			case <-s.done:
-				return
-			case <-time.After(time.Second):
-			}
-		}
-	}()
 }

@@ -32,6 +32,10 @@ func (o *outgoing) encode(serial uint32, fds int) ([]byte, error) {
 	if b, ok := o.encodeKnown(serial, fds); ok {
 		return b, nil
 	}
+	return o.encodeByGodbus(serial, fds)
+}
+
+func (o *outgoing) encodeByGodbus(serial uint32, fds int) ([]byte, error) {
 	m := &dbus.Message{Type: o.typ, Flags: o.flags, Headers: map[dbus.HeaderField]dbus.Variant{}, Body: o.body}
 	o.fields(fds, func(f dbus.HeaderField, v any) { m.Headers[f] = dbus.MakeVariant(v) })
 	if len(o.body) > 0 {

@@ -3,7 +3,6 @@ package wire
 import (
 	"bufio"
 	"bytes"
-	"encoding/binary"
 	"math"
 	"strings"
 	"testing"
@@ -50,27 +49,12 @@ func unknown(s string) [][]any {
 	}
 }
 
-// byGodbus is the same message by the library alone.
-func byGodbus(o *outgoing, serial uint32, fds int) ([]byte, error) {
-	m := &dbus.Message{Type: o.typ, Flags: o.flags, Headers: map[dbus.HeaderField]dbus.Variant{}, Body: o.body}
-	o.fields(fds, func(f dbus.HeaderField, v any) { m.Headers[f] = dbus.MakeVariant(v) })
-	if len(o.body) > 0 {
-		m.Headers[dbus.FieldSignature] = dbus.MakeVariant(dbus.SignatureOf(o.body...))
-	}
-	var buf bytes.Buffer
-	if _, err := m.EncodeToWithFDs(&buf, binary.LittleEndian); err != nil {
-		return nil, err
-	}
-	binary.LittleEndian.PutUint32(buf.Bytes()[8:], serial)
-	return buf.Bytes(), nil
-}
-
 // compare holds our encoding against godbus's: the header, whose fields godbus
 // sends in any order, as it is read, the body byte by byte.
 func compare(t *testing.T, o *outgoing) (fast bool) {
 	t.Helper()
 	const serial, fds = 77, 1
-	want, wantErr := byGodbus(o, serial, fds)
+	want, wantErr := o.encodeByGodbus(serial, fds)
 	got, err := o.encode(serial, fds)
 	if (err != nil) != (wantErr != nil) {
 		t.Fatalf("%v: error %v, godbus's is %v", o.body, err, wantErr)

@@ -22,25 +22,28 @@ func encoded(t testing.TB, order binary.ByteOrder, m *dbus.Message) []byte {
 	return buf.Bytes()
 }
 
+// call is a method call as the bus hands it on.
+func call(t testing.TB, order binary.ByteOrder, body ...any) []byte {
+	t.Helper()
+	return encoded(t, order, &dbus.Message{
+		Type: dbus.TypeMethodCall,
+		Headers: map[dbus.HeaderField]dbus.Variant{
+			dbus.FieldPath:        dbus.MakeVariant(dbus.ObjectPath("/org/ffkeeper1")),
+			dbus.FieldInterface:   text("org.ffkeeper1.Manager"),
+			dbus.FieldMember:      text("Start"),
+			dbus.FieldDestination: text("org.ffkeeper1"),
+			dbus.FieldSender:      text(":1.7"),
+		},
+		Body: body,
+	})
+}
+
 func samples(t testing.TB) [][]byte {
-	call := func(order binary.ByteOrder, body ...any) []byte {
-		return encoded(t, order, &dbus.Message{
-			Type: dbus.TypeMethodCall,
-			Headers: map[dbus.HeaderField]dbus.Variant{
-				dbus.FieldPath:        dbus.MakeVariant(dbus.ObjectPath("/org/ffkeeper1")),
-				dbus.FieldInterface:   text("org.ffkeeper1.Manager"),
-				dbus.FieldMember:      text("Start"),
-				dbus.FieldDestination: text("org.ffkeeper1"),
-				dbus.FieldSender:      text(":1.7"),
-			},
-			Body: body,
-		})
-	}
 	return [][]byte{
-		call(binary.LittleEndian),
-		call(binary.LittleEndian, "cam1", map[string]dbus.Variant{"wait": text("ok"), "timeout_usec": dbus.MakeVariant(uint64(5))}),
-		call(binary.BigEndian, "cam1", []byte("data")),
-		call(binary.LittleEndian, dbus.MakeVariant(dbus.MakeVariant([]string{"a", "b"}))),
+		call(t, binary.LittleEndian),
+		call(t, binary.LittleEndian, "cam1", map[string]dbus.Variant{"wait": text("ok"), "timeout_usec": dbus.MakeVariant(uint64(5))}),
+		call(t, binary.BigEndian, "cam1", []byte("data")),
+		call(t, binary.LittleEndian, dbus.MakeVariant(dbus.MakeVariant([]string{"a", "b"}))),
 		encoded(t, binary.LittleEndian, &dbus.Message{
 			Type: dbus.TypeError,
 			Headers: map[dbus.HeaderField]dbus.Variant{
@@ -94,14 +97,7 @@ func TestMissingFieldsAreNoMessage(t *testing.T) {
 func TestStringsAreDecodedAsGodbusDoes(t *testing.T) {
 	for _, order := range []binary.ByteOrder{binary.LittleEndian, binary.BigEndian} {
 		for _, body := range [][]any{{"cam1"}, {""}, {"org.ffkeeper1.Stream", "PID"}, {"ä", "", "xyz"}} {
-			raw := encoded(t, order, &dbus.Message{
-				Type: dbus.TypeMethodCall,
-				Headers: map[dbus.HeaderField]dbus.Variant{
-					dbus.FieldPath:   dbus.MakeVariant(dbus.ObjectPath("/a")),
-					dbus.FieldMember: text("B"),
-				},
-				Body: body,
-			})
+			raw := call(t, order, body...)
 			m, err := readMessage(bufio.NewReader(bytes.NewReader(raw)))
 			if err != nil || m == nil {
 				t.Fatal(m, err)

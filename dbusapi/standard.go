@@ -144,7 +144,7 @@ func (c *call) unknownProperty() error {
 
 // interfaces are an object's interfaces that have properties, as the object
 // manager shows them.
-type interfaces map[string]map[string]dbus.Variant
+type interfaces = map[string]map[string]dbus.Variant
 
 func (c *call) getManagedObjects() (any, error) {
 	all := c.api.Cores()

@@ -76,7 +76,7 @@ func (o *outgoing) fields(fds int, add func(dbus.HeaderField, any)) {
 }
 
 func (o *outgoing) encodeKnown(serial uint32, fds int) ([]byte, bool) {
-	e := &encoder{b: make([]byte, 0, 1024)}
+	e := &encoder{b: make([]byte, 0, 512)}
 	e.b = append(e.b, 'l', byte(o.typ), byte(o.flags), 1) // version of the protocol
 	body := e.reserve()
 	e.uint32(serial)
@@ -201,6 +201,8 @@ func (e *encoder) signature(v any) string {
 		return "v"
 	case map[string]dbus.Variant:
 		return "a{sv}"
+	case map[string]map[string]dbus.Variant:
+		return "a{sa{sv}}"
 	}
 	e.unknown = true
 	return ""
@@ -244,14 +246,26 @@ func (e *encoder) value(v any) {
 	case dbus.Variant:
 		e.boxed(v)
 	case map[string]dbus.Variant:
+		e.dict(v)
+	case map[string]map[string]dbus.Variant:
 		end := e.array(8)
-		for key, v := range v {
+		for key, inner := range v {
 			e.align(8)
 			e.string(key)
-			e.boxed(v)
+			e.dict(inner)
 		}
 		end()
 	default:
 		e.unknown = true
 	}
+}
+
+func (e *encoder) dict(d map[string]dbus.Variant) {
+	end := e.array(8)
+	for key, v := range d {
+		e.align(8)
+		e.string(key)
+		e.boxed(v)
+	}
+	end()
 }

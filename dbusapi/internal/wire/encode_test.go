@@ -28,6 +28,7 @@ func known(s, t string, n uint64, f float64) [][]any {
 		{s, map[string]dbus.Variant{t: v(n)}, []string{}},
 		{map[string]dbus.Variant{t: v([]string{s, t})}, s},
 		{v(s), v(f), v(v(n)), v(map[string]dbus.Variant{s: v(int32(n))})},
+		{map[string]map[string]dbus.Variant{s: {t: v(f)}}, s, map[string]map[string]dbus.Variant{}, map[string]map[string]dbus.Variant{t: {}}},
 		{dbus.ObjectPath("/org/ffkeeper1"), dbus.ObjectPath("/")},
 	}
 }
@@ -40,12 +41,12 @@ func unknown(s string) [][]any {
 			PID  uint32
 		}{{s, 7}}},
 		{dbus.UnixFD(0)},
-		{map[string]map[string]dbus.Variant{s: {"k": dbus.MakeVariant(s)}}},
 		{dbus.ObjectPath("no path")},
 		{"not \xff UTF-8"},
 		{"\x00"},
 		{[]string{"\xff"}},
 		{map[string]dbus.Variant{"\x00": dbus.MakeVariant(s)}},
+		{map[string]map[string]dbus.Variant{"\xff": {}}},
 	}
 }
 

@@ -74,11 +74,15 @@ func TestSpawnedEndIsEndOfFileOnItsPipes(t *testing.T) {
 func TestChildHasItsOwnSessionAndCleanState(t *testing.T) {
 	forms(t, func(t *testing.T, r *rig) {
 		c := r.start(SpawnRequest{
-			Stream: "s", Argv: []string{"cat", "/proc/self/status", "/proc/self/limits"}, Stdout: Pipe,
+			Stream: "s", Argv: []string{"cat", "/proc/self/status", "/proc/self/limits", "-"}, Stdin: Pipe, Stdout: Pipe,
 		})
 		st, err := readStat(c.PID)
-		if err == nil && (st.session != c.PID || st.group != c.PID) {
-			t.Errorf("%+v: not the leader of a session", st)
+		if err != nil || st.session != c.PID || st.group != c.PID {
+			t.Errorf("%+v, %v: not the leader of a session", st, err)
+		}
+		c.Stdin.Close()
+		if err := r.CloseEnd(c.ID, Stdin); err != nil { // the shim holds it, too
+			t.Fatal(err)
 		}
 		out := readAll(t, c.Stdout)
 		for _, name := range []string{"SigBlk", "SigIgn", "SigCgt"} {

@@ -167,7 +167,7 @@ func (s *Server) ended(c *child) {
 		s.tell(&message{Type: msgExited, Exited: e.body()})
 	}
 	s.tick = fastTick
-	s.unreaped++
+	s.reap(false)
 }
 
 // wait4 waits for one child without blocking; pid 0: it has not ended.

@@ -34,27 +34,6 @@ const strangerWait = 10 * time.Second
 // maxLooks bounds the looks of one reap.
 const maxLooks = 5
 
-// maxUnreaped bounds the calls that a reap which is due may wait for.
-const maxUnreaped = 64
-
-// callFirst does what waits to be done before a reap that is due, one thing at a
-// time; it reports false when the reap's turn has come. A reap looks at all
-// children: where a thousand end at once, one for each of them would look at
-// half a million.
-func (s *Server) callFirst() bool {
-	if s.unreaped >= maxUnreaped {
-		return false
-	}
-	select {
-	case call := <-s.calls:
-		call()
-		s.unreaped++
-		return true
-	default:
-		return false
-	}
-}
-
 // reap looks at the children of this process that it did not spawn, takes the
 // dead off the table and learns whose the living are; then it sees which groups
 // have become empty. Orphans fall to the first living thread of the subreaper,

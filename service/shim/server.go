@@ -53,7 +53,6 @@ type Server struct {
 	blind     bool          // the last look for orphans failed
 	lastTick  time.Time     // of a look at all threads
 	lastLook  time.Time     // of any
-	unreaped  int           // calls since a reap was due; 0: none is
 	tick      time.Duration // current distance between fast looks
 	drain     *drainer      // while no keeper is connected
 	stopping  *stopping     // while the children are being stopped
@@ -190,19 +189,12 @@ func (s *Server) run() error {
 	tick := time.NewTimer(0)
 	defer tick.Stop()
 	for !s.finished() {
-		if s.unreaped > 0 {
-			if !s.callFirst() {
-				s.unreaped = 0
-				s.reap(false)
-			}
-			continue
-		}
 		tick.Reset(s.nextTick())
 		select {
 		case call := <-s.calls:
 			call()
 		case <-s.signals.child:
-			s.unreaped++
+			s.reap(false)
 		case <-tick.C:
 			s.onTick()
 		case <-stop:

@@ -27,13 +27,22 @@ func some(others map[string]string, names ...string) map[string]string {
 // start any of it again.
 func (b *booted) nothingRuns(what string) {
 	b.t.Helper()
+	jobs := func() string { return b.Run("systemctl", "list-jobs", "--no-legend") }
+	// It looks whether there is something to stop, whenever the keeper has come
+	// to rest.
+	eventually(b.t, "ffkeeper-stopped.service to end", func() string {
+		if list := jobs(); strings.Contains(list, "ffkeeper-stopped.service") {
+			return list
+		}
+		return ""
+	})
 	for _, unit := range []string{keeperUnit, shimUnit} {
 		if state, result := b.Property(unit, "ActiveState"), b.Property(unit, "Result"); state != "inactive" || result != "success" {
 			b.t.Errorf("after %s %s is %s, %s", what, unit, state, result)
 		}
 	}
-	if jobs := b.Run("systemctl", "list-jobs", "--no-legend"); jobs != "" && !strings.HasPrefix(jobs, "No jobs") {
-		b.t.Errorf("after %s systemd has to do %s", what, jobs)
+	if list := jobs(); list != "" && !strings.HasPrefix(list, "No jobs") {
+		b.t.Errorf("after %s systemd has to do %s", what, list)
 	}
 	left := b.Exec("find", "/proc", "-mindepth", "1", "-maxdepth", "1", "(", "-user", "ffkeeper", "-o", "-user", "ffkeeper-streams", ")").Stdout
 	if left != "" {

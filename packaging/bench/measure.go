@@ -192,12 +192,14 @@ type loadResult struct {
 	start, stop time.Duration
 }
 
+// fleet is of children that say one line a second and no more: at the level of
+// warnings ffmpeg leaves out the ten lines it begins with.
 func (b *bench) fleet(n int) []child {
 	children := make([]child, n)
 	for i := range children {
 		children[i] = child{
 			name:    fmt.Sprintf("s%04d", i),
-			command: b.fake + " -fake lines=info,q-at-once -nostats -progress pipe:3 -stats_period 1 -loglevel repeat+level+info -n -f lavfi -i x -f null /dev/null",
+			command: b.fake + " -fake lines=warning,q-at-once -nostats -progress pipe:3 -stats_period 1 -loglevel repeat+level+warning -n -f lavfi -i x -f null /dev/null",
 			ffmpeg:  true,
 		}
 	}

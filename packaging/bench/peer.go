@@ -25,6 +25,10 @@ type child struct {
 	ffmpeg  bool
 }
 
+// service is how systemd starts one: in a session of its own, by which the
+// kernel shares out the processors (sched(7), "The autogroup feature").
+func service() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setsid: true} }
+
 // peer is a supervisor with children defined and none started.
 type peer interface {
 	name() string
@@ -71,7 +75,7 @@ func startKeeper(b *bench, children []child) (peer, error) {
 	}
 	k.shim = exec.Command(filepath.Join(b.bin, "ffkeeper-shim"), "--linger", k.socket())
 	k.shim.Stdout, k.shim.Stderr = k.log, k.log
-	k.shim.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	k.shim.SysProcAttr = service()
 	if err := k.shim.Start(); err != nil {
 		return nil, err
 	}
@@ -94,7 +98,7 @@ func (k *keeper) start() error {
 	k.cmd.Env = append(os.Environ(), "FFKEEPER_BUS=private", "FFKEEPER_SHIM="+k.socket(), "FFKEEPER_LOG=journal",
 		"FFKEEPER_STATE_DIR="+filepath.Join(k.dir, "state"), "FFKEEPER_STREAM_PATH="+filepath.Join(k.dir, "streams"))
 	k.cmd.Stdout, k.cmd.Stderr = k.log, k.log
-	k.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	k.cmd.SysProcAttr = service()
 	if err := k.cmd.Start(); err != nil {
 		return err
 	}
@@ -208,7 +212,7 @@ serverurl=unix://%[1]s/sock
 		return nil, err
 	}
 	s.cmd = exec.Command("supervisord", "-c", s.conf)
-	s.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	s.cmd.SysProcAttr = service()
 	if err := s.cmd.Start(); err != nil {
 		return nil, err
 	}

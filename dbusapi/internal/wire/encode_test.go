@@ -150,7 +150,7 @@ func TestASignatureOf256TypesIsRefused(t *testing.T) {
 func FuzzEncode(f *testing.F) {
 	f.Add("cam1", "ä", uint64(7), 25.0)
 	f.Add("", "\xff", uint64(1<<63), math.NaN())
-	f.Add("\x00", strings.Repeat("x", 300), uint64(0), -0.0)
+	f.Add("\x00", strings.Repeat("x", 300), uint64(0), math.Copysign(0, -1))
 	f.Fuzz(func(t *testing.T, s, u string, n uint64, x float64) {
 		for _, body := range known(s, u, n, x) {
 			compare(t, &outgoing{typ: dbus.TypeMethodReply, replySerial: 3, dest: ":1.7", body: body})

@@ -60,7 +60,8 @@ func (s *Server) Run(ctx context.Context) error {
 	}
 	defer func() { l.feed.Close() }()
 	defer l.retry.Stop()
-	l.announcer.waiting = func() int { return len(l.feed.C) } // of the feed that is l's then
+	// Asks l for its feed each time: another takes its place in resubscribe.
+	l.announcer.waiting = func() int { return len(l.feed.C) }
 	l.announcer.begin(s.api.Cores())
 	for {
 		select {

@@ -75,7 +75,21 @@ func (o *outgoing) fields(fds int, add func(dbus.HeaderField, any)) {
 	}
 }
 
+// sound reports whether the header is one that the bus takes. It ends the
+// connection of who sends it another.
+func (o *outgoing) sound() bool {
+	const flags = dbus.FlagNoReplyExpected | dbus.FlagNoAutoStart | dbus.FlagAllowInteractiveAuthorization
+	return o.typ >= dbus.TypeMethodCall && o.typ <= dbus.TypeSignal && o.flags&^flags == 0 &&
+		complete(o.typ, o.path, o.iface, o.member, o.errorName, o.replySerial) &&
+		(o.iface == "" || validName(o.iface, 2)) &&
+		(o.member == "" || validName(o.member, 1) && !strings.Contains(o.member, ".")) &&
+		(o.errorName == "" || validName(o.errorName, 2))
+}
+
 func (o *outgoing) encodeKnown(serial uint32, fds int) ([]byte, bool) {
+	if !o.sound() {
+		return nil, false
+	}
 	e := &encoder{b: make([]byte, 0, 512)}
 	e.b = append(e.b, 'l', byte(o.typ), byte(o.flags), 1) // version of the protocol
 	body := e.reserve()
@@ -165,6 +179,7 @@ func (e *encoder) variant(v any) {
 	e.value(v)
 }
 
+// boxed appends a variant of godbus's.
 func (e *encoder) boxed(v dbus.Variant) {
 	inner := v.Value()
 	if v.Signature().String() != e.signature(inner) {
@@ -246,26 +261,21 @@ func (e *encoder) value(v any) {
 	case dbus.Variant:
 		e.boxed(v)
 	case map[string]dbus.Variant:
-		e.dict(v)
+		entries(e, v, e.boxed)
 	case map[string]map[string]dbus.Variant:
-		end := e.array(8)
-		for key, inner := range v {
-			e.align(8)
-			e.string(key)
-			e.dict(inner)
-		}
-		end()
+		entries(e, v, func(d map[string]dbus.Variant) { entries(e, d, e.boxed) })
 	default:
 		e.unknown = true
 	}
 }
 
-func (e *encoder) dict(d map[string]dbus.Variant) {
+// entries appends a dictionary, in any order.
+func entries[V any](e *encoder, d map[string]V, value func(V)) {
 	end := e.array(8)
 	for key, v := range d {
 		e.align(8)
 		e.string(key)
-		e.boxed(v)
+		value(v)
 	}
 	end()
 }

@@ -111,6 +111,38 @@ func TestMessagesAreEncodedAsGodbusDoes(t *testing.T) {
 	}
 }
 
+// TestHeadersThatGodbusRefusesAreRefused: the bus would end the connection for
+// them.
+func TestHeadersThatGodbusRefusesAreRefused(t *testing.T) {
+	const path, name = "/a", "b.c"
+	for _, o := range []*outgoing{
+		{typ: dbus.TypeError, errorName: "", replySerial: 1},
+		{typ: dbus.TypeError, errorName: "one", replySerial: 1},
+		{typ: dbus.TypeError, errorName: "a..b", replySerial: 1},
+		{typ: dbus.TypeError, errorName: "a.1b", replySerial: 1},
+		{typ: dbus.TypeError, errorName: "a.b c", replySerial: 1},
+		{typ: dbus.TypeError, errorName: "a." + strings.Repeat("b", 254), replySerial: 1},
+		{typ: dbus.TypeError, errorName: name},
+		{typ: dbus.TypeMethodReply},
+		{typ: dbus.TypeSignal, path: path, iface: name},
+		{typ: dbus.TypeSignal, path: path, member: "D"},
+		{typ: dbus.TypeSignal, iface: name, member: "D"},
+		{typ: dbus.TypeSignal, path: "a", iface: name, member: "D"},
+		{typ: dbus.TypeSignal, path: path, iface: "b", member: "D"},
+		{typ: dbus.TypeSignal, path: path, iface: name, member: "D.E"},
+		{typ: dbus.TypeSignal, path: path, iface: name, member: "4"},
+		{typ: dbus.TypeSignal, path: path, iface: name, member: "ä"},
+		{typ: dbus.TypeMethodCall, path: path},
+		{typ: dbus.TypeMethodCall, member: "D"},
+		{typ: 9, replySerial: 1},
+		{typ: dbus.TypeMethodReply, replySerial: 1, flags: 1 << 6},
+	} {
+		if b, err := o.encode(7, 0); err == nil {
+			t.Errorf("%+v is sent as %q", o, b)
+		}
+	}
+}
+
 // TestDictionariesAreEncodedWhole: entries come in any order, so they are
 // decoded to be compared.
 func TestDictionariesAreEncodedWhole(t *testing.T) {
@@ -150,10 +182,14 @@ func TestASignatureOf256TypesIsRefused(t *testing.T) {
 func FuzzEncode(f *testing.F) {
 	f.Add("cam1", "ä", uint64(7), 25.0)
 	f.Add("", "\xff", uint64(1<<63), math.NaN())
+	f.Add("org.ffkeeper1.Stream", "Changed_2", uint64(1), 0.0)
+	f.Add("a..b", "1st", uint64(1), 0.0)
 	f.Add("\x00", strings.Repeat("x", 300), uint64(0), math.Copysign(0, -1))
 	f.Fuzz(func(t *testing.T, s, u string, n uint64, x float64) {
 		for _, body := range known(s, u, n, x) {
 			compare(t, &outgoing{typ: dbus.TypeMethodReply, replySerial: 3, dest: ":1.7", body: body})
 		}
+		compare(t, &outgoing{typ: dbus.TypeSignal, path: "/a", iface: s, member: u})
+		compare(t, &outgoing{typ: dbus.TypeError, errorName: s, replySerial: uint32(n)})
 	})
 }

@@ -2,6 +2,7 @@ package wire
 
 import (
 	"errors"
+	"strings"
 
 	"github.com/godbus/dbus/v5"
 )
@@ -46,24 +47,41 @@ func (m *Message) parseFields(data []byte) error {
 			return errHeader
 		}
 	}
-	return m.complete()
-}
-
-// complete checks for the fields that each type of message must have.
-func (m *Message) complete() error {
-	ok := true
-	switch m.Type {
-	case dbus.TypeMethodCall:
-		ok = m.Path != "" && m.Member != ""
-	case dbus.TypeSignal:
-		ok = m.Path != "" && m.Interface != "" && m.Member != ""
-	case dbus.TypeMethodReply:
-		ok = m.ReplySerial != 0
-	case dbus.TypeError:
-		ok = m.ReplySerial != 0 && m.ErrorName != ""
-	}
-	if !ok {
+	if !complete(m.Type, m.Path, m.Interface, m.Member, m.ErrorName, m.ReplySerial) {
 		return errHeader
 	}
 	return nil
+}
+
+// complete checks for the fields that each type of message must have; of a type
+// yet to come nothing is known.
+func complete(t dbus.Type, path dbus.ObjectPath, iface, member, errorName string, replySerial uint32) bool {
+	switch t {
+	case dbus.TypeMethodCall:
+		return path != "" && member != ""
+	case dbus.TypeSignal:
+		return path != "" && iface != "" && member != ""
+	case dbus.TypeMethodReply:
+		return replySerial != 0
+	case dbus.TypeError:
+		return replySerial != 0 && errorName != ""
+	}
+	return true
+}
+
+// validName checks a name of dot-separated elements, at least as many as given
+// ("Valid Names" in the D-Bus specification).
+func validName(name string, elements int) bool {
+	for e := range strings.SplitSeq(name, ".") {
+		elements--
+		if e == "" || e[0] >= '0' && e[0] <= '9' {
+			return false
+		}
+		for _, c := range []byte(e) {
+			if c != '_' && (c < '0' || c > '9') && (c < 'A' || c > 'Z') && (c < 'a' || c > 'z') {
+				return false
+			}
+		}
+	}
+	return elements <= 0 && len(name) <= 255
 }

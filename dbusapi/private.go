@@ -18,6 +18,7 @@ import (
 	"github.com/godbus/dbus/v5"
 
 	"github.com/ffkeeper/ffkeeper/dbusapi/internal/busaddress"
+	"github.com/ffkeeper/ffkeeper/dbusapi/internal/busconfig"
 )
 
 const (
@@ -32,25 +33,6 @@ const (
 	privateRetry    = 50 * time.Millisecond
 	privateRetryMax = 5 * time.Second
 )
-
-// privateConfig lets in whoever has the uid of the one who started it, and
-// root, for without an <allow user=.../> a dbus-daemon admits nobody else. The
-// receive_type rules are not the default: without them every call hangs.
-const privateConfig = `<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
- "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
-<busconfig>
-  <listen>%s</listen>
-  <auth>EXTERNAL</auth>
-  <policy context="default">
-    <allow own="*"/>
-    <allow send_destination="*"/>
-    <allow receive_type="method_call"/>
-    <allow receive_type="method_return"/>
-    <allow receive_type="error"/>
-    <allow receive_type="signal"/>
-  </policy>
-</busconfig>
-`
 
 // PrivateBus is a dbus-daemon of our own, for where there is no bus or none is
 // to be used. It is started again when it dies, on the same address, and ends
@@ -90,7 +72,7 @@ func StartPrivateBus(ctx context.Context, stateDir string) (*PrivateBus, error) 
 		dir:     dir,
 		done:    make(chan struct{}),
 	}
-	if err := writeFile(b.configFile(), fmt.Sprintf(privateConfig, b.address)); err != nil {
+	if err := writeFile(b.configFile(), busconfig.Text(b.address, "")); err != nil {
 		return nil, fmt.Errorf("cannot start a private bus: %w", err)
 	}
 	ctx, b.cancel = context.WithCancel(ctx)

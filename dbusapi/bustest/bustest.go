@@ -4,13 +4,14 @@ package bustest
 
 import (
 	"bufio"
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/ffkeeper/ffkeeper/dbusapi/internal/busconfig"
 )
 
 // Bus is a running dbus-daemon.
@@ -37,27 +38,15 @@ func Start(tb testing.TB) *Bus {
 	}
 	b := &Bus{Socket: filepath.Join(dir, "socket"), config: filepath.Join(dir, "config"), tb: tb}
 	b.Address = "unix:path=" + b.Socket
-	config := fmt.Sprintf(`<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
- "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
-<busconfig>
-  <listen>%s</listen>
-  <auth>EXTERNAL</auth>
-  <policy context="default">
+	config := busconfig.Text(b.Address, `  <policy context="default">
     <allow user="*"/>
-    <allow own="*"/>
-    <allow send_destination="*"/>
-    <allow receive_type="method_call"/>
-    <allow receive_type="method_return"/>
-    <allow receive_type="error"/>
-    <allow receive_type="signal"/>
   </policy>
   <!-- as generous as a session bus: the limits under test are ours -->
   <limit name="max_connections_per_user">10000</limit>
   <limit name="max_pending_service_starts">10000</limit>
   <limit name="max_replies_per_connection">50000</limit>
   <limit name="max_match_rules_per_connection">50000</limit>
-</busconfig>
-`, b.Address)
+`)
 	if err := os.WriteFile(b.config, []byte(config), 0o644); err != nil {
 		tb.Fatal(err)
 	}

@@ -20,7 +20,7 @@ const (
 	slowTick        = 10 * time.Second // between looks for orphans nobody told us of
 	fastTick        = 100 * time.Millisecond
 	maxFastTick     = time.Second
-	lastWords       = time.Second // for the keeper to read them before the shim ends
+	lastWords       = time.Second // of silence, until whoever is to take the shim's last words is given up
 )
 
 // Server owns the children. Create it with NewServer and call Run.
